@@ -1,0 +1,71 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package provider
+
+import (
+	"net/http"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
+)
+
+// Kind is one type of destination: all that is known before it is opened.
+type Kind struct {
+	Type  string // as in paths: "tencent-ssm"
+	Title string // as in sentences: "Tencent Cloud SSM"
+
+	Limits   Limits
+	Settings []Setting // beyond the common ones
+
+	// CurrentVersionID is the default id that always holds the current value,
+	// for services without a label for it; "" for the others.
+	CurrentVersionID string
+
+	// Open makes a destination without any network traffic. An error is class
+	// Invalid and names the setting at fault.
+	Open func(Config) (Destination, error)
+}
+
+// Setting is a setting of a destination that only one kind has. Its value is
+// a string, checked by Open.
+type Setting struct {
+	Name        string
+	Description string
+	Required    bool
+}
+
+// Config is what a destination is opened with.
+type Config struct {
+	Region   string
+	Endpoint Endpoint // zero for the cloud's public endpoint of the region
+
+	AccessKeyID     string
+	AccessKeySecret sensitive.String
+	SecurityToken   sensitive.String // unset with permanent credentials
+
+	Settings map[string]string // the kind's own, by name
+
+	// Transport carries every call of the destination and is shared by them, so
+	// that connections are reused. It enforces TLS and the CA of the destination.
+	Transport http.RoundTripper
+	// UserAgent names this plugin and its version to the cloud.
+	UserAgent string
+}
+
+// Abilities is what a destination can do beyond the contract; the planner
+// decides by it.
+type Abilities struct {
+	Overwrites      bool // Overwriter: the current value lives under one fixed id
+	DeletesVersions bool // VersionDeleter
+	Switches        bool // Switcher
+	Restores        bool // Restorer
+}
+
+// AbilitiesOf finds out by the interfaces that d has.
+func AbilitiesOf(d Destination) Abilities {
+	_, overwrites := d.(Overwriter)
+	_, deletesVersions := d.(VersionDeleter)
+	_, switches := d.(Switcher)
+	_, restores := d.(Restorer)
+	return Abilities{Overwrites: overwrites, DeletesVersions: deletesVersions, Switches: switches, Restores: restores}
+}
