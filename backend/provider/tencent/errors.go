@@ -1,0 +1,231 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package tencent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	tcerrors "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/errors"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
+)
+
+// verdict is what a code of the service means here.
+type verdict struct {
+	class provider.Class
+	// advice follows the service's words where these, and the general action of
+	// the class, don't tell what to do.
+	advice string
+}
+
+// Codes that the methods themselves look at.
+const (
+	codeFailedOperation = "FailedOperation"
+	codeVersionIDExists = "ResourceInUse.VersionIdExists"
+	codeNotPurchased    = "ResourceUnavailable.NotPurchased"
+)
+
+const (
+	adviceActivate = "activate Secrets Manager in the Tencent Cloud console, or settle the overdue account, then sync"
+	adviceRole     = "grant Secrets Manager its service role SSM_QCSRole in the Tencent Cloud console"
+	adviceTag      = "create tag key and value in Tencent's Tag service first, or leave the tag out"
+	adviceClock    = "the clock of this server is more than five minutes off; set it by NTP"
+	adviceKMS      = "choose a KMS key of the same region that is enabled, and that these credentials may use"
+)
+
+// verdicts gives each code its class. Keys: the error codes of SSM (SDK package
+// ssm, errors.go) and the common ones of the API gateway. A sub-code that isn't
+// listed means what its family does, so RequestLimitExceeded.UinLimitExceeded
+// is throttling; a code of no listed family is ClassInternal.
+var verdicts = map[string]verdict{
+	"AuthFailure":                       {class: provider.ClassAuth},
+	"AuthFailure.SecretIdNotFound":      {provider.ClassAuth, "access_key_id is unknown or disabled; correct it"},
+	"AuthFailure.InvalidSecretId":       {provider.ClassAuth, "access_key_id isn't a cloud API key; correct it"},
+	"AuthFailure.SignatureFailure":      {provider.ClassAuth, "access_key_secret doesn't belong to access_key_id; correct it"},
+	"AuthFailure.SignatureExpire":       {provider.ClassAuth, adviceClock},
+	"AuthFailure.TokenFailure":          {provider.ClassAuth, "security_token is expired or belongs to another key; renew it"},
+	"AuthFailure.UnauthorizedOperation": {class: provider.ClassPermission},
+
+	"UnauthorizedOperation":                {class: provider.ClassPermission},
+	"UnauthorizedOperation.AccessKmsError": {provider.ClassKMS, adviceKMS},
+	"IpInBlacklist":                        {class: provider.ClassPermission},
+	"IpNotInWhitelist":                     {class: provider.ClassPermission},
+	"OperationDenied":                      {class: provider.ClassPermission},
+	"OperationDenied.RoleNotExist":         {provider.ClassPermission, adviceRole},
+	// The account as a whole may not use the service until a person acts.
+	codeNotPurchased: {provider.ClassPermission, adviceActivate},
+
+	"OperationDenied.AutoRotatedResource": {provider.ClassOwnership, "the cloud itself manages this secret's value"},
+
+	"FailedOperation.AccessKmsError": {provider.ClassKMS, adviceKMS},
+
+	"RequestLimitExceeded": {class: provider.ClassThrottled},
+
+	"InternalError":      {class: provider.ClassUnavailable},
+	"ServiceUnavailable": {class: provider.ClassUnavailable},
+	// The service's word for what it couldn't do: a state that forbids it, which
+	// the methods find out by describing the secret, or a passing trouble such as
+	// a deletion right after a disabling. What isn't the former is tried again.
+	codeFailedOperation:                          {class: provider.ClassUnavailable},
+	"FailedOperation.RotationForbidden":          {class: provider.ClassConflict},
+	"ResourceUnavailable":                        {class: provider.ClassUnavailable},
+	"ResourceUnavailable.ResourceDisabled":       {class: provider.ClassConflict},
+	"ResourceUnavailable.ResourcePendingDeleted": {class: provider.ClassConflict},
+	"ResourceUnavailable.ResourceUninitialized":  {class: provider.ClassConflict},
+	"ResourceInUse":                              {class: provider.ClassConflict},
+	codeVersionIDExists:                          {class: provider.ClassConflict},
+	"ResourceInUse.SecretExists":                 {class: provider.ClassExists},
+	"ResourceNotFound":                           {class: provider.ClassNotFound},
+
+	"LimitExceeded":                      {class: provider.ClassLimit},
+	"OperationDenied.AccessKeyOverLimit": {class: provider.ClassLimit},
+	"ResourceInsufficient":               {class: provider.ClassLimit},
+	"ResourcesSoldOut":                   {class: provider.ClassLimit},
+
+	"InvalidParameter":                     {class: provider.ClassInvalid},
+	"InvalidParameterValue":                {class: provider.ClassInvalid},
+	"InvalidParameterValue.TagsNotExisted": {provider.ClassInvalid, adviceTag},
+	"InvalidRequest":                       {class: provider.ClassInvalid},
+	"MissingParameter":                     {class: provider.ClassInvalid},
+	"UnknownParameter":                     {class: provider.ClassInvalid},
+	"RequestSizeLimitExceeded":             {class: provider.ClassInvalid},
+	"UnsupportedOperation":                 {class: provider.ClassInvalid},
+	"UnsupportedRegion":                    {provider.ClassInvalid, "Secrets Manager isn't offered in this region; correct region"},
+	// The endpoint answers, but it isn't SSM.
+	"InvalidAction":       {provider.ClassInvalid, adviceEndpoint},
+	"NoSuchVersion":       {provider.ClassInvalid, adviceEndpoint},
+	"NoSuchProduct":       {provider.ClassInvalid, adviceEndpoint},
+	"ActionOffline":       {provider.ClassInvalid, adviceEndpoint},
+	"UnsupportedProtocol": {provider.ClassInvalid, adviceEndpoint},
+}
+
+const adviceEndpoint = "the endpoint doesn't offer this API; correct endpoint, or leave it empty for the public one"
+
+// judge finds the verdict on a code.
+func judge(code string) verdict {
+	for family := code; family != ""; {
+		if v, ok := verdicts[family]; ok {
+			return v
+		}
+		i := strings.LastIndexByte(family, '.')
+		if i < 0 {
+			break
+		}
+		family = family[:i]
+	}
+	return verdict{class: provider.ClassInternal}
+}
+
+// readingOperations change nothing, so their failures are never ambiguous.
+var readingOperations = []string{"DescribeSecret", "GetSecretValue", "GetServiceStatus", "ListSecretVersionIds", "ListSecrets"}
+
+// uncertainCodes may come after the effect.
+var uncertainCodes = []string{"InternalError", "ServiceUnavailable"}
+
+// failedCall turns the errors of one call into provider errors.
+type failedCall struct {
+	operation string
+	secrets   []sensitive.String // to keep out of texts
+}
+
+func (f failedCall) writes() bool { return !slices.Contains(readingOperations, f.operation) }
+
+// classify never keeps err as a cause: the SDK's errors quote answers.
+func (f failedCall) classify(ctx context.Context, err error) error {
+	var api *tcerrors.TencentCloudSDKError
+	if errors.As(err, &api) && !strings.HasPrefix(api.Code, "ClientError.") {
+		return f.refused(api)
+	}
+	if ctx.Err() != nil {
+		return f.interrupted(ctx.Err(), f.writes())
+	}
+	var answer *answerError
+	if errors.As(err, &answer) {
+		return f.unusable(answer)
+	}
+	var network *url.Error
+	if errors.As(err, &network) {
+		return f.unreachable(network.Err)
+	}
+	return &provider.Error{
+		Class:     provider.ClassUnavailable,
+		Operation: f.operation,
+		Message:   "the service's answer can't be understood",
+		Ambiguous: f.writes(),
+	}
+}
+
+// refused is an error that the service itself gave.
+func (f failedCall) refused(api *tcerrors.TencentCloudSDKError) error {
+	v := judge(api.Code)
+	// Some messages have several lines.
+	message := f.scrub(strings.Join(strings.Fields(api.Message), " "))
+	if v.advice != "" {
+		message = strings.TrimPrefix(message+"; "+v.advice, "; ")
+	}
+	return &provider.Error{
+		Class:     v.class,
+		Operation: f.operation,
+		Code:      f.scrub(api.Code),
+		RequestID: f.scrub(api.RequestId),
+		Message:   message,
+		Ambiguous: f.writes() && slices.Contains(uncertainCodes, api.Code),
+	}
+}
+
+func (f failedCall) scrub(text string) string { return sensitive.Scrub(text, f.secrets...) }
+
+func (f failedCall) interrupted(cause error, ambiguous bool) error {
+	e := &provider.Error{
+		Class:     provider.ClassUnavailable,
+		Operation: f.operation,
+		Message:   "no answer: " + cause.Error(),
+		Ambiguous: ambiguous,
+	}
+	return e.Because(cause)
+}
+
+// unusable is an HTTP answer that isn't one of the API. One with a status of
+// the 300s or 400s comes from a gateway or proxy that didn't pass the call on.
+func (f failedCall) unusable(answer *answerError) error {
+	e := &provider.Error{
+		Class:     provider.ClassUnavailable,
+		Operation: f.operation,
+		Message:   answer.Error(),
+		Ambiguous: f.writes() && (answer.status < 300 || answer.status >= 500),
+	}
+	if answer.status == http.StatusTooManyRequests {
+		e.Class = provider.ClassThrottled
+	}
+	return e
+}
+
+// unreachable is a failure to reach the endpoint or to hear from it. Before a
+// connection stands nothing has been sent.
+func (f failedCall) unreachable(cause error) error {
+	e := &provider.Error{
+		Class:     provider.ClassUnavailable,
+		Operation: f.operation,
+		Message:   "no answer from the endpoint: " + f.scrub(cause.Error()),
+		Ambiguous: f.writes(),
+	}
+	var untrusted *tls.CertificateVerificationError
+	var connection *net.OpError
+	switch {
+	case errors.As(cause, &untrusted):
+		e.Message = "the endpoint's certificate isn't trusted: " + f.scrub(untrusted.Err.Error()) + "; set ca_cert if the endpoint has a CA of its own"
+		e.Ambiguous = false
+	case errors.As(cause, &connection) && connection.Op == "dial":
+		e.Ambiguous = false
+	}
+	return e
+}

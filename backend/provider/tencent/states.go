@@ -1,0 +1,91 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package tencent
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	ssm "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/ssm/v20190923"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+)
+
+// Which code the service gives to a call that the secret's state forbids isn't
+// documented; FailedOperation is likely. A refusal with it is therefore looked
+// into by describing the secret.
+
+// requirement is what a call has to do with the secret's state.
+type requirement struct {
+	done   []provider.State // the call has nothing to do
+	needed []provider.State // the call can work
+}
+
+var (
+	enabling  = requirement{done: []provider.State{provider.StateEnabled}, needed: []provider.State{provider.StateDisabled}}
+	disabling = requirement{done: []provider.State{provider.StateDisabled}, needed: []provider.State{provider.StateEnabled}}
+	deleting  = requirement{done: []provider.State{provider.StatePendingDeletion}, needed: []provider.State{provider.StateDisabled}}
+	restoring = requirement{done: []provider.State{provider.StateEnabled, provider.StateDisabled}, needed: []provider.State{provider.StatePendingDeletion}}
+	writable  = requirement{needed: []provider.State{provider.StateEnabled, provider.StateDisabled}}
+)
+
+// settle looks into a refused call: nil if there was nothing to do, class
+// Conflict if the state forbids it, else err as it is, which is the service's
+// own trouble, to try again.
+func (d *destination) settle(ctx context.Context, name string, err error, r requirement) error {
+	if codeOf(err) != codeFailedOperation {
+		return err
+	}
+	s, describeErr := d.Describe(ctx, name)
+	switch {
+	case describeErr != nil:
+		return describeErr
+	case slices.Contains(r.done, s.State):
+		return nil
+	case slices.Contains(r.needed, s.State):
+		return err
+	}
+	return withMessage(err, "the secret is in state %s, the call needs %s", s.State, r.needed[0])
+}
+
+// Enable implements provider.Switcher by EnableSecret.
+func (d *destination) Enable(ctx context.Context, name string) error {
+	request := ssm.NewEnableSecretRequest()
+	request.SecretName = &name
+	_, err := call(ctx, d, (*ssm.Client).EnableSecretWithContext, request)
+	return d.settle(ctx, name, err, enabling)
+}
+
+// Disable implements provider.Switcher by DisableSecret.
+func (d *destination) Disable(ctx context.Context, name string) error {
+	request := ssm.NewDisableSecretRequest()
+	request.SecretName = &name
+	_, err := call(ctx, d, (*ssm.Client).DisableSecretWithContext, request)
+	return d.settle(ctx, name, err, disabling)
+}
+
+// Delete implements provider.Writer by DeleteSecret. A part of a day counts as
+// a whole one, so that nothing goes earlier than asked.
+func (d *destination) Delete(ctx context.Context, name string, window time.Duration) error {
+	day := provider.Days(1)
+	days := uint64((window + day - 1) / day)
+	request := ssm.NewDeleteSecretRequest()
+	request.SecretName = &name
+	request.RecoveryWindowInDays = &days
+	_, err := call(ctx, d, (*ssm.Client).DeleteSecretWithContext, request)
+	err = d.settle(ctx, name, err, deleting)
+	if provider.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// Restore implements provider.Restorer by RestoreSecret.
+func (d *destination) Restore(ctx context.Context, name string) error {
+	request := ssm.NewRestoreSecretRequest()
+	request.SecretName = &name
+	_, err := call(ctx, d, (*ssm.Client).RestoreSecretWithContext, request)
+	return d.settle(ctx, name, err, restoring)
+}

@@ -1,0 +1,75 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package tencent
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// maxAnswer bounds what is read of one answer. The largest legal one, a page of
+// pageSize descriptions with every character escaped, stays below.
+const maxAnswer = 1 << 20
+
+// transport is the last stage before the shared transport. It lets only whole
+// API answers through to the SDK, because the SDK loses the HTTP status of
+// anything else, quotes its body in the error, reads without bound, and follows
+// redirects with the secret in the body.
+type transport struct {
+	next      http.RoundTripper
+	userAgent string
+}
+
+// answerError is an HTTP answer that isn't one of the API.
+type answerError struct {
+	status int
+	fault  string // in our words; the body may hold a value
+	cause  error  // of a broken body; may be nil
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("HTTP status %d: %s", e.status, e.fault)
+}
+
+func (e *answerError) Unwrap() error { return e.cause }
+
+// RoundTrip implements http.RoundTripper.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.userAgent != "" {
+		r = r.Clone(r.Context())
+		r.Header.Set("User-Agent", t.userAgent)
+	}
+	answer, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+
+	if answer.StatusCode >= 300 && answer.StatusCode < 400 {
+		return nil, &answerError{status: answer.StatusCode, fault: "a redirect, which isn't followed"}
+	}
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, &answerError{status: answer.StatusCode, fault: "the answer broke off", cause: err}
+	case len(body) > maxAnswer:
+		return nil, &answerError{status: answer.StatusCode, fault: fmt.Sprintf("the answer has more than %d bytes", maxAnswer)}
+	case !isAPIAnswer(body):
+		return nil, &answerError{status: answer.StatusCode, fault: "the answer isn't one of the API"}
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(body))
+	// The SDK would read an event stream from a body that claims to be one.
+	answer.Header.Set("Content-Type", "application/json")
+	return answer, nil
+}
+
+// isAPIAnswer tells whether body is the envelope that all answers have, errors
+// included.
+func isAPIAnswer(body []byte) bool {
+	var envelope struct{ Response *json.RawMessage }
+	return json.Unmarshal(body, &envelope) == nil && envelope.Response != nil
+}

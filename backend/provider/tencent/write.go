@@ -1,0 +1,149 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package tencent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	ssm "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/ssm/v20190923"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+)
+
+// Create implements provider.Writer by CreateSecret. It doesn't use the Tag
+// service, so a tag must exist there already.
+func (d *destination) Create(ctx context.Context, name string, s provider.NewSecret) (provider.Created, error) {
+	request := ssm.NewCreateSecretRequest()
+	request.SecretName = &name
+	if s.VersionID != "" {
+		request.VersionId = &s.VersionID
+	}
+	request.Description = &s.Description
+	request.SecretString, request.SecretBinary = fields(s.Value)
+	if s.KMSKeyID != "" {
+		request.KmsKeyId = &s.KMSKeyID
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Tags)) {
+		value := s.Tags[key]
+		request.Tags = append(request.Tags, &ssm.Tag{TagKey: &key, TagValue: &value})
+	}
+	answer, err := call(ctx, d, (*ssm.Client).CreateSecretWithContext, request, s.Value)
+	if err != nil {
+		return provider.Created{}, err
+	}
+	created := provider.Created{VersionID: s.VersionID}
+	if id := at(answer.Response.VersionId); id != "" {
+		created.VersionID = id
+	}
+	if code := at(answer.Response.TagCode); code != 0 {
+		created.TagsError = d.tagsError(code, answer.Response, s.Value)
+	}
+	return created, nil
+}
+
+// tagsError is about a secret that was made without its tags. TagCode 1 is an
+// internal error of the Tag service, 2 one of its rules.
+func (d *destination) tagsError(code uint64, r *ssm.CreateSecretResponseParams, sent provider.Value) error {
+	f := failedCall{operation: "CreateSecret", secrets: d.secrets([]provider.Value{sent})}
+	class := provider.ClassUnavailable
+	if code == 2 {
+		class = provider.ClassInvalid
+	}
+	return &provider.Error{
+		Class:     class,
+		Operation: f.operation,
+		Code:      fmt.Sprintf("TagCode %d", code),
+		RequestID: f.scrub(at(r.RequestId)),
+		Message:   "the secret was made without its tags: " + f.scrub(at(r.TagMsg)),
+	}
+}
+
+// PutVersion implements provider.Writer by PutSecretValue. The service refuses
+// a taken id whatever the value, so then the value there is read and compared.
+func (d *destination) PutVersion(ctx context.Context, name, versionID string, v provider.Value) (string, error) {
+	request := ssm.NewPutSecretValueRequest()
+	request.SecretName = &name
+	request.VersionId = &versionID
+	request.SecretString, request.SecretBinary = fields(v)
+	_, err := call(ctx, d, (*ssm.Client).PutSecretValueWithContext, request, v)
+	if codeOf(err) == codeVersionIDExists {
+		err = d.compare(ctx, name, versionID, v, err)
+	}
+	if err = d.settle(ctx, name, err, writable); err != nil {
+		return "", err
+	}
+	return versionID, nil
+}
+
+// compare returns nil if the taken version holds v, so that a repeated put
+// succeeds, and otherwise an error that says what stands in the way.
+func (d *destination) compare(ctx context.Context, name, versionID string, v provider.Value, taken error) error {
+	there, err := d.Read(ctx, name, versionID)
+	switch {
+	case provider.ClassOf(err) == provider.ClassConflict:
+		return withMessage(taken, "version %s is there already, and whether it holds the same value can't be told because the secret can't be read in its state; enable or restore it first", versionID)
+	case err != nil:
+		return err
+	case !there.Equal(v):
+		return withMessage(taken, "version %s is there already with another value", versionID)
+	}
+	return nil
+}
+
+// Overwrite implements provider.Overwriter by UpdateSecret.
+func (d *destination) Overwrite(ctx context.Context, name, versionID string, v provider.Value) error {
+	request := ssm.NewUpdateSecretRequest()
+	request.SecretName = &name
+	request.VersionId = &versionID
+	request.SecretString, request.SecretBinary = fields(v)
+	_, err := call(ctx, d, (*ssm.Client).UpdateSecretWithContext, request, v)
+	return d.settle(ctx, name, err, writable)
+}
+
+// SetDescription implements provider.Writer by UpdateDescription.
+func (d *destination) SetDescription(ctx context.Context, name, description string) error {
+	request := ssm.NewUpdateDescriptionRequest()
+	request.SecretName = &name
+	request.Description = &description
+	_, err := call(ctx, d, (*ssm.Client).UpdateDescriptionWithContext, request)
+	return d.settle(ctx, name, err, writable)
+}
+
+// DeleteVersion implements provider.VersionDeleter by DeleteSecretVersion. The
+// service has one answer for an absent version and an absent secret; both are
+// success.
+func (d *destination) DeleteVersion(ctx context.Context, name, versionID string) error {
+	request := ssm.NewDeleteSecretVersionRequest()
+	request.SecretName = &name
+	request.VersionId = &versionID
+	_, err := call(ctx, d, (*ssm.Client).DeleteSecretVersionWithContext, request)
+	if provider.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+func codeOf(err error) string {
+	var e *provider.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// withMessage returns err, class Conflict, with other words.
+func withMessage(err error, format string, args ...any) error {
+	var e *provider.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	changed := *e
+	changed.Class = provider.ClassConflict
+	changed.Message = fmt.Sprintf(format, args...)
+	return &changed
+}
