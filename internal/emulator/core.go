@@ -1,0 +1,238 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package emulator
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Protocol is how one cloud's calls look on the wire. Its methods run
+// concurrently.
+type Protocol interface {
+	// Target reads what a call is about, before anything is verified.
+	Target(*Request) Target
+	// Authenticate finds out whose call it is and sets Request.Account.
+	Authenticate(*Request) *Failure
+	// Execute does the work, permission and limits included.
+	Execute(*Request) (result any, failure *Failure)
+	// Encode makes the answer of a result, or of a failure that isn't nil.
+	Encode(r *Request, result any, failure *Failure) Reply
+}
+
+// Request is a call on its way through a service.
+type Request struct {
+	HTTP *http.Request
+	Body []byte // at most MaxBody bytes and one more
+	Target
+	ID      string    // the service's id of the call, a UUID
+	Now     time.Time // the service's time, with the skew of faults
+	Account Account   // set by Authenticate
+
+	skew time.Duration
+}
+
+// Target is what a call is about. Operation is one of the service's, or "".
+type Target struct{ Operation, Region, Secret string }
+
+// Failure is an error answer. Status 0 is what the service uses for errors.
+type Failure struct {
+	Code, Message string
+	Status        int
+}
+
+// Reply is an HTTP answer.
+type Reply struct {
+	Status      int
+	ContentType string
+	Body        []byte
+}
+
+// MaxBody is the largest request body that is read, in bytes.
+const MaxBody = 10 << 20
+
+// Options is what a service is made with. The zero value is a service in
+// memory on the system's time, with the example account and key.
+type Options struct {
+	Clock    func() time.Time // nil for the system's
+	Logger   *slog.Logger     // one line per call; nil for none
+	DataDir  string           // directory of this service alone; "" keeps nothing
+	Accounts []Account
+	KMSKeys  []KMSKey
+}
+
+// Core is what one emulated service has in common with the others.
+type Core struct {
+	Clock    *Clock
+	Accounts *Accounts
+	KMSKeys  *KMSKeys
+	Faults   *Faults
+	Calls    *Calls
+	Files    *Files // nil when nothing is kept
+	Logger   *slog.Logger
+}
+
+// NewCore makes the parts that options ask for.
+func NewCore(options Options) (*Core, error) {
+	accounts, err := NewAccounts(options.Accounts...)
+	if err != nil {
+		return nil, err
+	}
+	files, err := OpenFiles(options.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	logger := options.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &Core{
+		Clock:    NewClock(options.Clock),
+		Accounts: accounts,
+		KMSKeys:  NewKMSKeys(options.KMSKeys...),
+		Faults:   new(Faults),
+		Calls:    new(Calls),
+		Files:    files,
+		Logger:   logger,
+	}, nil
+}
+
+// Serve takes a call through faults, authentication and work, and logs it.
+func (c *Core) Serve(w http.ResponseWriter, hr *http.Request, p Protocol) {
+	body, err := io.ReadAll(io.LimitReader(hr.Body, MaxBody+1))
+	if err != nil {
+		return // the caller is gone
+	}
+	start := c.Clock.Now()
+	r := &Request{HTTP: hr, Body: body, ID: newRequestID(), Now: start}
+	r.Target = p.Target(r)
+
+	reply, ended := c.run(r, p)
+	c.record(r, start, ended)
+	if reply == nil {
+		panic(http.ErrAbortHandler) // closes the connection
+	}
+	w.Header().Set("Content-Type", reply.ContentType)
+	w.WriteHeader(reply.Status)
+	_, _ = w.Write(reply.Body)
+}
+
+// ending is how a call went, for the log.
+type ending struct {
+	code  string
+	fault Kind
+}
+
+// run returns nil instead of a reply when the connection is to be dropped.
+func (c *Core) run(r *Request, p Protocol) (*Reply, ending) {
+	var before, after []*rule
+	for _, fault := range c.Faults.strike(r.Target) {
+		if fault.AfterEffect {
+			after = append(after, fault)
+		} else {
+			before = append(before, fault)
+		}
+	}
+
+	injected, reply, fault := c.suffer(r, before)
+	r.Now = c.Clock.Now().Add(r.skew)
+	if fault == HTTP || fault == Drop || fault == Hang {
+		return reply, ending{fault: fault}
+	}
+	result, failure := any(nil), p.Authenticate(r)
+	switch {
+	case failure != nil:
+		fault = ""
+	case injected != nil:
+		failure = injected
+	default:
+		result, failure = p.Execute(r)
+		injected, reply, fault = c.suffer(r, after)
+	}
+	code := ""
+	if failure != nil {
+		code = failure.Code
+	}
+	switch {
+	case fault == HTTP || fault == Drop || fault == Hang:
+		return reply, ending{code, fault}
+	case injected != nil:
+		failure, code = injected, injected.Code
+	}
+	encoded := p.Encode(r, result, failure)
+	return &encoded, ending{code, fault}
+}
+
+// suffer lets faults strike one after the other until one of them ends the
+// call, and returns that one's kind: Error with a failure, HTTP with a reply,
+// Drop and Hang with neither.
+func (c *Core) suffer(r *Request, faults []*rule) (*Failure, *Reply, Kind) {
+	ctx := r.HTTP.Context()
+	for _, f := range faults {
+		switch f.Kind {
+		case Skew:
+			r.skew += f.Duration
+		case Delay:
+			if !sleep(ctx, f.Duration) {
+				return nil, nil, Hang
+			}
+		case Hang:
+			select {
+			case <-f.cleared:
+			case <-ctx.Done():
+				return nil, nil, Hang
+			}
+		case Error:
+			return &Failure{Code: f.Code, Message: cmp.Or(f.Message, "injected by a test"), Status: f.Status}, nil, Error
+		case HTTP:
+			return nil, proxyPage(f.Fault), HTTP
+		case Drop:
+			return nil, nil, Drop
+		}
+	}
+	return nil, nil, ""
+}
+
+func proxyPage(f Fault) *Reply {
+	status := cmp.Or(f.Status, http.StatusBadGateway)
+	page := fmt.Sprintf("<html><head><title>%d %s</title></head><body>proxy</body></html>\n", status, http.StatusText(status))
+	return &Reply{Status: status, ContentType: "text/html", Body: []byte(cmp.Or(f.Body, page))}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *Core) record(r *Request, start time.Time, e ending) {
+	call := Call{
+		Time: start, Operation: cmp.Or(r.Operation, "unknown"), Region: clip(r.Region), Secret: clip(r.Secret),
+		Code: e.code, Fault: e.fault, RequestID: r.ID, Duration: c.Clock.Now().Sub(start),
+	}
+	c.Calls.add(call)
+	c.Logger.Info("call", "operation", call.Operation, "region", call.Region, "secret", call.Secret,
+		"code", call.Code, "fault", string(call.Fault), "duration", call.Duration, "request_id", call.RequestID)
+}
+
+// clip bounds what a caller can make the log remember.
+func clip(s string) string { return s[:min(len(s), 200)] }
+
+func newRequestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,19 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+// Package tencent emulates Tencent Cloud Secrets Manager (SSM), API version
+// 2019-09-23, closely enough that Tencent's SDKs run against it unmodified:
+// TC3-HMAC-SHA256 signatures, the response envelope, strict parameter types,
+// error codes, states, versions and limits. Facts are from Tencent's API
+// reference (product 1140, international 1078), the SDK's comments and the
+// behaviour that official tools rely on. Where none of them says what happens,
+// a switch in [Switches] does, and its zero value is the likeliest choice.
+//
+// It has the operations for custom secrets, and product secrets can be seeded
+// to see them refuse writes. Creating product, SSH and API key secrets, GET
+// requests and signature v1 are left out, and so is the Tag service: tags are
+// what CreateSecret was given.
+//
+// A secret belongs to an account and a region. Every change is stored before it
+// is answered.
+package tencent

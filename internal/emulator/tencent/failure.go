@@ -1,0 +1,52 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package tencent
+
+import "github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+
+// Error codes of the API gateway.
+const (
+	codeSignatureFailure     = "AuthFailure.SignatureFailure"
+	codeSignatureExpire      = "AuthFailure.SignatureExpire"
+	codeSecretIDNotFound     = "AuthFailure.SecretIdNotFound"
+	codeInvalidAuthorization = "AuthFailure.InvalidAuthorization"
+	codeTokenFailure         = "AuthFailure.TokenFailure"
+	codeUnauthorized         = "UnauthorizedOperation"
+	codeMissingParameter     = "MissingParameter"
+	codeInvalidParameter     = "InvalidParameter"
+	codeUnknownParameter     = "UnknownParameter"
+	codeInvalidValue         = "InvalidParameterValue"
+	codeInvalidAction        = "InvalidAction"
+	codeNoSuchVersion        = "NoSuchVersion"
+	codeUnsupportedRegion    = "UnsupportedRegion"
+	codeUnsupportedProtocol  = "UnsupportedProtocol"
+	codeTooLarge             = "RequestSizeLimitExceeded"
+	codeInternal             = "InternalError"
+)
+
+// Error codes of SSM.
+const (
+	codeFailedOperation  = "FailedOperation"
+	codeKMS              = "FailedOperation.AccessKmsError"
+	codeKMSUnauthorized  = "UnauthorizedOperation.AccessKmsError"
+	codeTagsDuplicated   = "InvalidParameterValue.TagKeysDuplicated"
+	codeTagsNotExisted   = "InvalidParameterValue.TagsNotExisted"
+	codeLimitExceeded    = "LimitExceeded"
+	codeAutoRotated      = "OperationDenied.AutoRotatedResource"
+	codeRoleNotExist     = "OperationDenied.RoleNotExist"
+	codeSecretExists     = "ResourceInUse.SecretExists"
+	codeVersionIDExists  = "ResourceInUse.VersionIdExists"
+	codeNotFound         = "ResourceNotFound"
+	codeSecretNotExist   = "ResourceNotFound.SecretNotExist"
+	codeNotPurchased     = "ResourceUnavailable.NotPurchased"
+	codeResourceDisabled = "ResourceUnavailable.ResourceDisabled"
+	codePendingDeleted   = "ResourceUnavailable.ResourcePendingDeleted"
+	codeUninitialized    = "ResourceUnavailable.ResourceUninitialized"
+)
+
+// fail makes an error answer. The real texts are known for few codes only, and
+// none of ours quotes a value.
+func fail(code, message string) *emulator.Failure {
+	return &emulator.Failure{Code: code, Message: message}
+}

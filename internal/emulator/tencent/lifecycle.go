@@ -1,0 +1,124 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package tencent
+
+import (
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+)
+
+type nameParameters struct {
+	SecretName string `need:"true"`
+}
+
+type descriptionParameters struct {
+	SecretName  string `need:"true"`
+	Description string `need:"true"`
+}
+
+func updateDescription(c *call, p descriptionParameters) (reply, *emulator.Failure) {
+	found, failure := c.secret(p.SecretName)
+	switch {
+	case failure != nil:
+		return nil, failure
+	case p.Description == "" && c.switches.NoEmptyDescription:
+		return nil, missing("Description")
+	case found.Status != statusEnabled && found.Status != statusDisabled:
+		return nil, wrongStatus(found)
+	}
+	if failure := checkDescription(p.Description); failure != nil {
+		return nil, failure
+	}
+	next := found.copy()
+	next.Description = p.Description
+	return reply{"SecretName": next.Name}, c.store(next)
+}
+
+func enableSecret(c *call, p nameParameters) (reply, *emulator.Failure) {
+	return c.switchTo(p.SecretName, statusEnabled)
+}
+
+func disableSecret(c *call, p nameParameters) (reply, *emulator.Failure) {
+	return c.switchTo(p.SecretName, statusDisabled)
+}
+
+func (c *call) switchTo(name, status string) (reply, *emulator.Failure) {
+	found, failure := c.secret(name)
+	switch {
+	case failure != nil:
+		return nil, failure
+	case found.uninitialized():
+		return nil, uninitialized()
+	case found.Status == statusPendingDelete, found.Status == status && c.switches.StrictSwitching:
+		return nil, wrongStatus(found)
+	}
+	next := found.copy()
+	next.Status = status
+	return reply{"SecretName": next.Name}, c.store(next)
+}
+
+type deleteParameters struct {
+	SecretName           string `need:"true"`
+	RecoveryWindowInDays uint64
+	CleanSSHKey          bool
+	DeleteMode           uint64
+}
+
+func deleteSecret(c *call, p deleteParameters) (reply, *emulator.Failure) {
+	found, failure := c.secret(p.SecretName)
+	switch {
+	case failure != nil:
+		return nil, failure
+	case p.RecoveryWindowInDays > maxWindowDays || p.DeleteMode > 1:
+		return nil, fail(codeInvalidValue, "RecoveryWindowInDays must lie between 0 and 30, and DeleteMode must be 0 or 1.")
+	case found.uninitialized():
+		return nil, uninitialized()
+	case found.Status != statusDisabled:
+		return nil, wrongStatus(found)
+	}
+	window := time.Duration(p.RecoveryWindowInDays) * 24 * time.Hour
+	due := c.now.Add(window)
+	answer := reply{"SecretName": found.Name, "DeleteTime": due.Unix()}
+
+	next := found.copy()
+	next.DeleteAt = due
+	switch {
+	case window > 0:
+		next.Status = statusPendingDelete
+	case c.switches.DeletionLag > 0:
+		next.DeleteAt = due.Add(time.Duration(c.switches.DeletionLag) * time.Second)
+	default:
+		return answer, c.remove(next)
+	}
+	return answer, c.store(next)
+}
+
+// remove deletes a secret for good.
+func (c *call) remove(s *secret) *emulator.Failure {
+	if err := c.server.removeLocked(s.key()); err != nil {
+		c.server.core.Logger.Error("a secret could not be removed", "secret", s.Name, "error", err)
+		return fail(codeInternal, "The secret could not be removed.")
+	}
+	return nil
+}
+
+func restoreSecret(c *call, p nameParameters) (reply, *emulator.Failure) {
+	found, failure := c.secret(p.SecretName)
+	switch {
+	case failure != nil:
+		return nil, failure
+	case found.Status != statusPendingDelete:
+		return nil, wrongStatus(found)
+	}
+	next := found.copy()
+	next.Status, next.DeleteAt = statusDisabled, time.Time{}
+	return reply{"SecretName": next.Name}, c.store(next)
+}
+
+// wrongStatus is what the documentation suggests for calls that a secret's
+// status forbids; the codes per status exist for reading only.
+func wrongStatus(s *secret) *emulator.Failure {
+	return fail(codeFailedOperation, "The operation is not possible while the secret is "+s.Status+".")
+}

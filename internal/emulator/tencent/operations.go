@@ -1,0 +1,98 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package tencent
+
+import (
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+)
+
+// operation runs one API operation.
+type operation func(*call) (reply, *emulator.Failure)
+
+// operations are the calls that the emulator knows, by action name.
+var operations = map[string]operation{
+	"CreateSecret":         takes(createSecret),
+	"PutSecretValue":       takes(putSecretValue),
+	"UpdateSecret":         takes(updateSecret),
+	"GetSecretValue":       takes(getSecretValue),
+	"DescribeSecret":       takes(describeSecret),
+	"ListSecrets":          takes(listSecrets),
+	"ListSecretVersionIds": takes(listSecretVersionIDs),
+	"UpdateDescription":    takes(updateDescription),
+	"DeleteSecret":         takes(deleteSecret),
+	"RestoreSecret":        takes(restoreSecret),
+	"EnableSecret":         takes(enableSecret),
+	"DisableSecret":        takes(disableSecret),
+	"DeleteSecretVersion":  takes(deleteSecretVersion),
+	"GetServiceStatus":     takes(getServiceStatus),
+	"GetRegions":           takes(getRegions),
+}
+
+// takes makes an operation of a function by the parameters that it takes: it
+// decodes them, asks for permission, and lets one call at a time see the state.
+func takes[P any](run func(*call, P) (reply, *emulator.Failure)) operation {
+	return func(c *call) (reply, *emulator.Failure) {
+		var parameters P
+		if failure := decode(c.Body, &parameters); failure != nil {
+			return nil, failure
+		}
+		if failure := c.permit(); failure != nil {
+			return nil, failure
+		}
+		if c.switches.NotPurchased && c.Operation != "GetServiceStatus" && c.Operation != "GetRegions" {
+			return nil, fail(codeNotPurchased, "The service is not purchased.")
+		}
+		c.server.mu.Lock()
+		defer c.server.mu.Unlock()
+		c.now = c.server.core.Clock.Now()
+		return run(c, parameters)
+	}
+}
+
+// secret returns the named secret of the caller's account.
+func (c *call) secret(name string) (*secret, *emulator.Failure) {
+	if failure := c.checkName(name); failure != nil {
+		return nil, failure
+	}
+	found, ok := c.server.lookupLocked(secretKey{c.Account.AccountID, c.Region, name}, c.now)
+	if !ok {
+		return nil, fail(codeNotFound, "The secret does not exist.")
+	}
+	return found, nil
+}
+
+// writable returns a copy of a custom secret whose versions can be changed.
+func (c *call) writable(name string) (*secret, *emulator.Failure) {
+	found, failure := c.secret(name)
+	switch {
+	case failure != nil:
+		return nil, failure
+	case found.Type != typeCustom:
+		return nil, fail(codeAutoRotated, "The secret is managed by the service, its value cannot be written.")
+	case found.Status == statusPendingDelete:
+		return nil, fail(codeFailedOperation, "The secret is going to be deleted, restore it first.")
+	}
+	return found.copy(), c.keyUsable(found.KMSKeyID)
+}
+
+// store makes next the state of its secret.
+func (c *call) store(next *secret) *emulator.Failure {
+	if err := c.server.storeLocked(next); err != nil {
+		c.server.core.Logger.Error("a change could not be stored", "secret", next.Name, "error", err)
+		return fail(codeInternal, "The change could not be stored.")
+	}
+	return nil
+}
+
+// keyUsable tells whether the service can use a KMS key, "" for its own.
+func (c *call) keyUsable(id string) *emulator.Failure {
+	if id == "" || id == defaultKeyID(c.Region) || c.server.core.KMSKeys.Usable(c.Region, id) {
+		return nil
+	}
+	code := codeKMS
+	if c.switches.KMSUnauthorized {
+		code = codeKMSUnauthorized
+	}
+	return fail(code, "The KMS key cannot be used.")
+}

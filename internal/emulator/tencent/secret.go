@@ -1,0 +1,83 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package tencent
+
+import (
+	"slices"
+	"time"
+)
+
+// The statuses of a secret, in the service's words.
+const (
+	statusEnabled       = "Enabled"
+	statusDisabled      = "Disabled"
+	statusPendingDelete = "PendingDelete"
+	statusCreating      = "Creating" // product secrets only, like Failed
+	statusFailed        = "Failed"
+)
+
+// typeCustom is a secret whose values callers write. The other types are the
+// service's own: 1 product, 2 SSH key pair, 3 API key pair, 4 Redis.
+const typeCustom = 0
+
+// currentVersionID names the first version of a secret that was created without
+// a version id. For product secrets it stands for the newest version.
+const currentVersionID = "SSM_Current"
+
+// secret is a secret as it is stored, also in files. It is replaced and never
+// changed, so that an answer can be made from it without a lock.
+type secret struct {
+	Account, Region, Name string
+
+	Type        int
+	Status      string
+	Description string
+	KMSKeyID    string // "" for the default key
+	Tags        map[string]string
+	Versions    []version // in the order they were made
+	CreateUin   uint64
+	Created     time.Time
+	ResourceID  string
+
+	// DeleteAt is when the secret vanishes: set for PendingDelete, and for
+	// deletion at once while it lags.
+	DeleteAt time.Time
+}
+
+type version struct {
+	ID      string
+	Value   []byte // as the caller meant it, decoded
+	Binary  bool
+	Created time.Time
+}
+
+func (s *secret) key() secretKey { return secretKey{s.Account, s.Region, s.Name} }
+
+// copy returns a secret to be changed; its tags are shared.
+func (s *secret) copy() *secret {
+	next := *s
+	next.Versions = slices.Clone(s.Versions)
+	return &next
+}
+
+// find returns the position of a version, -1 if it is absent.
+func (s *secret) find(versionID string) int {
+	return slices.IndexFunc(s.Versions, func(v version) bool { return v.ID == versionID })
+}
+
+// read returns the version that a reader means by versionID.
+func (s *secret) read(versionID string) (version, bool) {
+	if i := s.find(versionID); i >= 0 {
+		return s.Versions[i], true
+	}
+	if s.Type != typeCustom && versionID == currentVersionID && len(s.Versions) > 0 {
+		return s.Versions[len(s.Versions)-1], true
+	}
+	return version{}, false
+}
+
+// gone tells whether the secret's deletion has happened by now.
+func (s *secret) gone(now time.Time) bool { return !s.DeleteAt.IsZero() && !now.Before(s.DeleteAt) }
+
+func (s *secret) uninitialized() bool { return s.Status == statusCreating || s.Status == statusFailed }
