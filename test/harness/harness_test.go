@@ -1,0 +1,31 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package harness
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestVaultKeepsItsDataOverACrash(t *testing.T) {
+	v := StartVault(t, Require(t), Raft)
+	v.CLI("secrets", "enable", "-path=plain", "kv")
+	v.CLI("kv", "put", "-mount=plain", "name", "value=kept")
+	for _, end := range []func(){v.Kill, v.Crash, v.Stop} {
+		end()
+		v.Start()
+		if got := v.CLI("kv", "get", "-mount=plain", "-field=value", "name"); strings.TrimSpace(got) != "kept" {
+			t.Errorf("after the start the value is %q", got)
+		}
+	}
+	v.Seal()
+	v.Unseal()
+}
+
+func TestAFailedCommandTellsWhy(t *testing.T) {
+	v := StartVault(t, Require(t), Dev)
+	if _, err := v.TryCLI("", "read", "nowhere/at/all"); err == nil || !strings.Contains(err.Error(), "nowhere") {
+		t.Errorf("the error of a failed command is %v", err)
+	}
+}
