@@ -1,0 +1,130 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package harness
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/control"
+)
+
+// Region is the cloud region of the tests.
+const Region = "ap-guangzhou"
+
+// tencentSSM is the emulated service, as the emulator names it and as the
+// plugin names destinations of it.
+const tencentSSM = "tencent-ssm"
+
+// Emulator is an emulated cloud in a process of its own, with the state in
+// files. Faults, the call log and changes of accounts are gone after a kill.
+type Emulator struct {
+	Control *control.Client
+	Account emulator.Account // whose access key works
+
+	tb       testing.TB
+	endpoint string
+	process  *process
+}
+
+// StartEmulator starts an emulator and waits until it is ready.
+func StartEmulator(tb testing.TB, programs Programs) *Emulator {
+	tb.Helper()
+	dir, address, controlAddress := directory(tb, "emulator"), freeAddress(tb), freeAddress(tb)
+	e := &Emulator{
+		Control:  control.NewClient("http://"+controlAddress, tencentSSM),
+		Account:  emulator.ExampleAccount(),
+		tb:       tb,
+		endpoint: "http://" + address,
+	}
+	e.process = &process{tb: tb, name: "emulator", path: programs.Emulator, dir: dir, args: []string{
+		"-tencent-ssm", address, "-control", controlAddress, "-data-dir", filepath.Join(dir, "data"),
+	}}
+	e.Start()
+	return e
+}
+
+// Endpoint is the URL of the service.
+func (e *Emulator) Endpoint() string { return e.endpoint }
+
+// Kill ends the emulator with SIGKILL: the cloud is down.
+func (e *Emulator) Kill() { e.process.kill() }
+
+// Start starts the emulator, after Kill with everything it had acknowledged.
+func (e *Emulator) Start() {
+	e.tb.Helper()
+	e.process.start()
+	e.process.ready(func() error {
+		line, err := os.ReadFile(e.process.outPath())
+		if err != nil {
+			return err
+		}
+		var told struct{ Endpoints map[string]string }
+		if err := json.Unmarshal(line, &told); err != nil {
+			return fmt.Errorf("it hasn't said that it is ready: %w", err)
+		}
+		if told.Endpoints[tencentSSM] != e.endpoint {
+			return fmt.Errorf("it serves %v instead of %s", told.Endpoints, e.endpoint)
+		}
+		return nil
+	})
+}
+
+// Secret returns a secret as the cloud stores it, and whether there is one.
+func (e *Emulator) Secret(name string) (emulator.Secret, bool) {
+	e.tb.Helper()
+	secret, ok, err := e.Control.Find(e.tb.Context(), emulator.Ref{Region: Region, Name: name})
+	if err != nil {
+		e.tb.Fatalf("look at %s in the cloud: %v", name, err)
+	}
+	return secret, ok
+}
+
+// Text returns the text that the cloud has under a version id, "" if there is none.
+func (e *Emulator) Text(name, versionID string) string {
+	e.tb.Helper()
+	secret, _ := e.Secret(name)
+	version, _ := secret.Version(versionID)
+	return version.Text
+}
+
+// Break puts a fault in force.
+func (e *Emulator) Break(fault emulator.Fault) emulator.Rule {
+	e.tb.Helper()
+	rule, err := e.Control.AddFault(e.tb.Context(), fault)
+	if err != nil {
+		e.tb.Fatalf("break the cloud: %v", err)
+	}
+	return rule
+}
+
+// Repair takes every fault away.
+func (e *Emulator) Repair() {
+	e.tb.Helper()
+	if err := e.Control.ClearFaults(e.tb.Context()); err != nil {
+		e.tb.Fatalf("repair the cloud: %v", err)
+	}
+}
+
+// Calls counts the calls by operation since the start or the last ResetCalls.
+func (e *Emulator) Calls() map[string]int {
+	e.tb.Helper()
+	calls, err := e.Control.Calls(e.tb.Context())
+	if err != nil {
+		e.tb.Fatalf("count the calls to the cloud: %v", err)
+	}
+	return calls.Counts
+}
+
+// ResetCalls forgets the calls.
+func (e *Emulator) ResetCalls() {
+	e.tb.Helper()
+	if err := e.Control.ResetCalls(e.tb.Context()); err != nil {
+		e.tb.Fatalf("forget the calls to the cloud: %v", err)
+	}
+}
