@@ -6,6 +6,8 @@ package harness
 import (
 	"strings"
 	"testing"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 )
 
 func TestVaultKeepsItsDataOverACrash(t *testing.T) {
@@ -27,5 +29,20 @@ func TestAFailedCommandTellsWhy(t *testing.T) {
 	v := StartVault(t, Require(t), Dev)
 	if _, err := v.TryCLI("", "read", "nowhere/at/all"); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("the error of a failed command is %v", err)
+	}
+}
+
+func TestTheEmulatorKeepsWhatItAcknowledgedOverACrash(t *testing.T) {
+	cloud := StartEmulator(t, Require(t))
+	err := cloud.Control.Seed(t.Context(), emulator.Secret{
+		Ref: emulator.Ref{Region: Region, Name: "db"}, Versions: []emulator.Version{{ID: "v1", Text: "kept"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloud.Kill()
+	cloud.Start()
+	if got := cloud.Text("db", "v1"); got != "kept" {
+		t.Errorf("after the crash the value is %q", got)
 	}
 }
