@@ -1,0 +1,259 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package providertest
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+)
+
+var faultRules = []rule{
+	{"throttling is class throttled and has no effect", failsWith(FaultThrottled, provider.ClassThrottled, false)},
+	{"a missing permission is class permission and has no effect", failsWith(FaultForbidden, provider.ClassPermission, false)},
+	{"expired credentials are class auth and have no effect", failsWith(FaultExpired, provider.ClassAuth, false)},
+	{"a fault of the service is class unavailable, and ambiguous for writers", failsWith(FaultService, provider.ClassUnavailable, true)},
+	{"the answer of a broken proxy is class unavailable, and ambiguous for writers", failsWith(FaultProxy, provider.ClassUnavailable, true)},
+	{"a dropped call is class unavailable, and ambiguous for writers", failsWith(FaultDropped, provider.ClassUnavailable, true)},
+	{"a write whose answer was lost can be repeated", repeatsLost},
+	{"a cancelled context stops a call before it is made", cancelledBefore},
+	{"a cancelled context ends a call that waits", cancelledDuring},
+	{"a hundred goroutines can work at once", concurrent},
+	{"no error quotes value or credentials, even if the service does", quotesNothing},
+}
+
+// failsWith checks one fault on every operation.
+func failsWith(f Fault, class provider.Class, ambiguous bool) func(s *suite) {
+	return func(s *suite) {
+		name, id := s.made(s.text("1"))
+		before := s.described(name)
+		for _, op := range s.operations(s.Destination, id) {
+			on := name
+			if op.name == OpCreate {
+				on = s.name()
+			}
+			s.strike(f)
+			e := s.fails(op.call(s.ctx, on), class, "%s", op.name)
+			if want := ambiguous && op.writes; e.Ambiguous != want {
+				s.Errorf("%s: ambiguous is %t, want %t", op.name, e.Ambiguous, want)
+			}
+			if op.name == OpCreate {
+				s.isAbsent(on)
+			}
+		}
+		if after := s.described(name); after != before {
+			s.Errorf("it was %+v and is %+v", before, after)
+		}
+		s.holds(name, id, s.text("1"))
+		if ids := s.versionIDs(name); len(ids) != 1 {
+			s.Errorf("it has the versions %v, want one", ids)
+		}
+	}
+}
+
+// lose calls op, which works while its answer is lost.
+func (s *suite) lose(what string, op func() error) {
+	s.Helper()
+	s.strike(FaultLostAnswer)
+	if e := s.fails(op(), provider.ClassUnavailable, "%s with its answer lost", what); !e.Ambiguous {
+		s.Errorf("%s with its answer lost isn't ambiguous", what)
+	}
+}
+
+func repeatsLost(s *suite) {
+	name := s.name()
+	create := func() error {
+		_, err := s.Create(s.ctx, name, provider.NewSecret{VersionID: s.id("v1"), Value: s.text("1"), Description: "ours"})
+		return err
+	}
+	s.lose(OpCreate, create)
+	s.fails(create(), provider.ClassExists, "create again")
+	if got := s.hasState(name, provider.StateEnabled); got.Description != "ours" {
+		s.Errorf("the description, by which the caller knows its own, is %q", got.Description)
+	}
+	s.holds(name, s.versionIDs(name)[0], s.text("1"))
+
+	if !s.assignsIDs() {
+		put := func() error { _, err := s.PutVersion(s.ctx, name, "v2", s.text("2")); return err }
+		s.lose(OpPutVersion, put)
+		s.noError(put(), "put again")
+		if ids := s.versionIDs(name); len(ids) != 2 {
+			s.Errorf("it has the versions %v, want two", ids)
+		}
+		s.holds(name, "v2", s.text("2"))
+	}
+	s.repeatLostChanges(name)
+}
+
+// repeatLostChanges takes a secret through its life, each step lost and then
+// repeated.
+func (s *suite) repeatLostChanges(name string) {
+	s.Helper()
+	twice := func(what string, op func() error) {
+		s.Helper()
+		s.lose(what, op)
+		s.noError(op(), "%s again", what)
+	}
+	twice(OpSetDescription, func() error { return s.SetDescription(s.ctx, name, "changed") })
+	if o, ok := s.Destination.(provider.Overwriter); ok {
+		twice(OpOverwrite, func() error { return o.Overwrite(s.ctx, name, "v1", s.text("over")) })
+		s.holds(name, "v1", s.text("over"))
+	}
+	if o, ok := s.Destination.(provider.VersionDeleter); ok {
+		id := s.versionIDs(name)[0]
+		twice(OpDeleteVersion, func() error { return o.DeleteVersion(s.ctx, name, id) })
+	}
+	switcher, canSwitch := s.Destination.(provider.Switcher)
+	if canSwitch {
+		twice(OpDisable, func() error { return switcher.Disable(s.ctx, name) })
+	}
+	twice(OpDelete, func() error { return s.Delete(s.ctx, name, s.window()) })
+	s.hasState(name, provider.StatePendingDeletion)
+	if o, ok := s.Destination.(provider.Restorer); ok {
+		twice(OpRestore, func() error { return o.Restore(s.ctx, name) })
+		if canSwitch {
+			twice(OpEnable, func() error { return switcher.Enable(s.ctx, name) })
+		}
+		s.hasState(name, provider.StateEnabled)
+	}
+	if s.Kind.Limits.Window.Immediate {
+		name, _ = s.made(s.text("1"))
+		s.disable(name)
+		twice("Delete at once", func() error { return s.Delete(s.ctx, name, 0) })
+		s.isAbsent(name)
+	}
+}
+
+func cancelledBefore(s *suite) {
+	name, id := s.made(s.text("1"))
+	before := s.described(name)
+	cancelled, cancel := context.WithCancel(s.ctx)
+	cancel()
+	late, cancel := context.WithDeadline(s.ctx, time.Unix(1, 0))
+	defer cancel()
+	for _, ctx := range []context.Context{cancelled, late} {
+		for _, op := range s.operations(s.Destination, id) {
+			on := name
+			if op.name == OpCreate {
+				on = s.name()
+			}
+			s.interrupted(ctx, op.call(ctx, on), op.name)
+		}
+	}
+	if after := s.described(name); after != before {
+		s.Errorf("it was %+v and is %+v", before, after)
+	}
+}
+
+func (s *suite) interrupted(ctx context.Context, err error, what string) {
+	s.Helper()
+	if !errors.Is(err, ctx.Err()) {
+		s.Errorf("%s: errors.Is doesn't find %v in %v", what, ctx.Err(), err)
+	}
+	if err != nil {
+		s.tellsNothing(err, what)
+	}
+}
+
+func cancelledDuring(s *suite) {
+	s.can(s.Hang != nil, "making a call wait")
+	name, id := s.made(s.text("1"))
+	for _, op := range s.operations(s.Destination, id) {
+		on := name
+		if op.name == OpCreate {
+			on = s.name()
+		}
+		reached, release := s.Hang(s.T)
+		ctx, cancel := context.WithCancel(s.ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- op.call(ctx, on) }()
+		<-reached
+		cancel()
+		err := <-ended // without a release: it is the context that ends the call
+		release()
+		s.interrupted(ctx, err, op.name)
+		if provider.IsAmbiguous(err) != op.writes {
+			s.Errorf("%s: ambiguous is %t", op.name, provider.IsAmbiguous(err))
+		}
+	}
+}
+
+func concurrent(s *suite) {
+	shared, sharedID := s.made(s.text("shared"))
+	names := make([]string, 100)
+	for i := range names {
+		names[i] = s.name()
+	}
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() {
+			if err := s.work(name, shared, sharedID); err != nil {
+				s.Errorf("goroutine %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	if ids := s.versionIDs(shared); !s.assignsIDs() && len(ids) != 2 {
+		s.Errorf("all put one version of the shared secret, it has %v", ids)
+	}
+}
+
+// work is what one goroutine does, on a secret of its own and a shared one.
+func (s *suite) work(own, shared, sharedID string) error {
+	created, err := s.Create(s.ctx, own, provider.NewSecret{VersionID: s.id("v1"), Value: s.text(own)})
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	if _, err := s.PutVersion(s.ctx, own, s.id("v2"), s.text("2")); err != nil {
+		return fmt.Errorf("put: %w", err)
+	}
+	if !s.assignsIDs() {
+		if _, err := s.PutVersion(s.ctx, shared, "v2", s.text("2")); err != nil {
+			return fmt.Errorf("put into the shared secret: %w", err)
+		}
+	}
+	if _, err := s.Read(s.ctx, shared, sharedID); err != nil {
+		return fmt.Errorf("read the shared secret: %w", err)
+	}
+	got, err := s.Read(s.ctx, own, created.VersionID)
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	if !got.Equal(s.text(own)) {
+		return errors.New("it read the value of another")
+	}
+	return nil
+}
+
+func quotesNothing(s *suite) {
+	s.can(s.Echo != nil, "choosing the service's words")
+	name, id := s.made(s.text("1"))
+	quoted := []string{s.Config.AccessKeySecret.Reveal(), s.Config.SecurityToken.Reveal()}
+	for label, op := range map[string]string{"created": OpCreate, "put": OpPutVersion, "overwritten": OpOverwrite} {
+		value := s.text(label).Reveal()
+		quoted = append(quoted, value, base64.StdEncoding.EncodeToString([]byte(value)))
+		for _, o := range s.operations(s.Destination, id) {
+			if o.name == op {
+				s.Echo(s.T, "refused: "+value)
+				s.tellsNothing(o.call(s.ctx, name), o.name)
+			}
+		}
+	}
+	for _, text := range quoted {
+		if text == "" {
+			continue
+		}
+		s.Echo(s.T, "refused: "+text)
+		_, err := s.PutVersion(s.ctx, name, s.id("v3"), s.text("put"))
+		if err == nil {
+			s.Fatal("an answer with an error is taken for success")
+		}
+		s.tellsNothing(err, "put with a quoting answer")
+	}
+}
