@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -73,8 +74,10 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON writes.
 func (f *Fault) UnmarshalJSON(data []byte) error {
 	var in faultJSON
-	if err := json.Unmarshal(data, &in); err != nil {
-		return err
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields() // a misspelt member would strike more calls than meant
+	if err := decoder.Decode(&in); err != nil {
+		return fmt.Errorf("fault: %w", err)
 	}
 	if in.Duration != "" {
 		d, err := time.ParseDuration(in.Duration)
@@ -157,6 +160,18 @@ func (s *Faults) List() []Rule {
 		rules[i] = r.snapshot()
 	}
 	return rules
+}
+
+// Find returns a fault in force.
+func (s *Faults) Find(id int) (Rule, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.rules {
+		if r.id == id {
+			return r.snapshot(), true
+		}
+	}
+	return Rule{}, false
 }
 
 // Clear takes one fault away and tells whether it was there. Calls that hang
