@@ -58,7 +58,8 @@ func memoryFixture(model providertest.Model) providertest.Fixture {
 		SeedManaged: func(_ testing.TB, name string) {
 			region.Seed(providertest.Stored{Secret: provider.Secret{Name: name, CloudManaged: true, Type: "product"}})
 		},
-		Advance: func(d time.Duration) { now = now.Add(d) },
+		Tick:   func() { now = now.Add(time.Second) },
+		Expire: func(testing.TB) { now = now.Add(provider.Days(31)) },
 	}
 }
 

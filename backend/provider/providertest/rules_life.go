@@ -4,8 +4,6 @@
 package providertest
 
 import (
-	"time"
-
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
@@ -95,7 +93,7 @@ func deletesTwice(s *suite) {
 	name, _ := s.made(s.text("1"))
 	s.schedule(name)
 	before := s.described(name)
-	s.advance()
+	s.tick()
 	s.noError(s.Delete(s.ctx, name, s.window()), "delete again")
 	if after := s.hasState(name, provider.StatePendingDeletion); !after.DeletionTime.Equal(before.DeletionTime) {
 		s.Errorf("the deletion moved from %v to %v", before.DeletionTime, after.DeletionTime)
@@ -104,12 +102,10 @@ func deletesTwice(s *suite) {
 }
 
 func fallsDue(s *suite) {
-	s.can(s.Advance != nil, "moving the clock")
+	s.can(s.Expire != nil, "moving the clock")
 	name, _ := s.made(s.text("1"))
 	s.schedule(name)
-	s.Advance(s.window() - time.Hour)
-	s.hasState(name, provider.StatePendingDeletion)
-	s.Advance(2 * time.Hour)
+	s.Expire(s.T)
 	s.isAbsent(name)
 }
 

@@ -60,7 +60,7 @@ func ordersVersions(s *suite) {
 	made := []string{first}
 	// Past v9, so that an order by text shows.
 	for i := 2; i <= 10; i++ {
-		s.advance()
+		s.tick()
 		made = append(made, s.put(name, fmt.Sprintf("v%d", i), s.text(fmt.Sprint(i))))
 	}
 	versions, err := s.Versions(s.ctx, name)
@@ -85,10 +85,10 @@ func boundsVersions(s *suite) {
 	s.can(limit > 0, "a limit of versions")
 	name, first := s.made(s.text("1"))
 	for i := 2; i <= limit; i++ {
-		s.advance()
+		s.tick()
 		s.put(name, fmt.Sprintf("v%d", i), s.text(fmt.Sprint(i)))
 	}
-	s.advance()
+	s.tick()
 	_, err := s.PutVersion(s.ctx, name, s.id("one-more"), s.text("one more"))
 	if s.Kind.Limits.EvictsVersions {
 		s.noError(err, "put one version more")

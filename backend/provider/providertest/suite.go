@@ -35,8 +35,10 @@ type Fixture struct {
 	Echo func(t testing.TB, text string)
 	// SeedManaged makes a secret whose value the service manages; optional.
 	SeedManaged func(t testing.TB, name string)
-	// Advance moves the service's clock on; optional.
-	Advance func(d time.Duration)
+	// Tick moves the service's clock on by a second; optional.
+	Tick func()
+	// Expire lets every scheduled deletion fall due; optional.
+	Expire func(t testing.TB)
 }
 
 // Fault is a way in which a call goes wrong.
@@ -258,10 +260,10 @@ func (s *suite) schedule(name string) {
 	s.noError(s.Delete(s.ctx, name, s.window()), "delete %s with a window", name)
 }
 
-// advance lets a second pass, where the service's clock can be moved.
-func (s *suite) advance() {
-	if s.Advance != nil {
-		s.Advance(time.Second)
+// tick lets a second pass, where the service's clock can be moved.
+func (s *suite) tick() {
+	if s.Tick != nil {
+		s.Tick()
 	}
 }
 
