@@ -4,6 +4,7 @@
 package harness
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -111,15 +112,35 @@ func (e *Emulator) Repair() {
 	}
 }
 
-// Calls counts the calls by operation since the start or the last ResetCalls.
-func (e *Emulator) Calls() map[string]int {
+// AwaitFault waits until a fault has struck.
+func (e *Emulator) AwaitFault(fault emulator.Rule) {
+	e.tb.Helper()
+	ctx, cancel := context.WithTimeout(e.tb.Context(), Patience)
+	defer cancel()
+	if err := e.Control.AwaitFault(ctx, fault.ID); err != nil {
+		e.tb.Fatalf("wait for the fault %s of %s: %v", fault.Fault.Kind, fault.Fault.Operation, err)
+	}
+}
+
+// CallsTo lists the operations on one secret since the start or the last
+// ResetCalls, oldest first.
+func (e *Emulator) CallsTo(name string) []string {
 	e.tb.Helper()
 	calls, err := e.Control.Calls(e.tb.Context())
 	if err != nil {
-		e.tb.Fatalf("count the calls to the cloud: %v", err)
+		e.tb.Fatalf("look at the calls to the cloud: %v", err)
 	}
-	return calls.Counts
+	var operations []string
+	for _, call := range calls.Calls {
+		if call.Secret == name {
+			operations = append(operations, call.Operation)
+		}
+	}
+	return operations
 }
+
+// LogPath is the file with the emulator's log.
+func (e *Emulator) LogPath() string { return e.process.logPath() }
 
 // ResetCalls forgets the calls.
 func (e *Emulator) ResetCalls() {

@@ -4,6 +4,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -61,7 +62,22 @@ func (p *process) start() {
 		_ = cmd.Wait()
 		close(ended)
 	}()
-	p.tb.Cleanup(func() { p.signal(syscall.SIGTERM) })
+	p.tb.Cleanup(func() {
+		p.stop()
+		p.checkLog()
+	})
+}
+
+// checkLog fails the test if the program, or a plugin that logs through it, was
+// built with the race detector and that found something, or if it panicked.
+func (p *process) checkLog() {
+	log, _ := os.ReadFile(p.logPath())
+	out, _ := os.ReadFile(p.outPath())
+	for _, sign := range []string{"WARNING: DATA RACE", "panic: ", "fatal error: "} {
+		if bytes.Contains(log, []byte(sign)) || bytes.Contains(out, []byte(sign)) {
+			p.tb.Errorf("%s has logged %q, see %s", p.name, sign, p.logPath())
+		}
+	}
 }
 
 func (p *process) open(path string, mode int) *os.File {

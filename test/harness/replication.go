@@ -33,6 +33,12 @@ func Start(tb testing.TB, storage Storage) Replication {
 	return r
 }
 
+// Write writes a secret with [Destination] as its destination.
+func (r Replication) Write(secret string, data map[string]any) {
+	r.Vault.tb.Helper()
+	r.Vault.Write("secrets/"+secret, map[string]any{"data": data, "destinations": Destination})
+}
+
 // AwaitText waits until the cloud has that text under a version id.
 func (r Replication) AwaitText(name, versionID, want string) {
 	r.Cloud.tb.Helper()
