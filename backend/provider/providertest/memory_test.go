@@ -37,29 +37,29 @@ func memoryFixture(model providertest.Model) providertest.Fixture {
 	region.RefuseKey("refused-key")
 	now := time.Now()
 	region.SetClock(func() time.Time { return now })
-	next := func(err error) func(testing.TB) {
-		return func(testing.TB) { region.Before(providertest.Once("", err)) }
+	next := func(err error) func() {
+		return func() { region.Before(providertest.Once("", err)) }
 	}
 	return providertest.Fixture{
 		Kind:         memory.Kind(),
 		Config:       provider.Config{Region: "r1", AccessKeyID: keyID, AccessKeySecret: sensitive.NewString(keySecret)},
 		KMSKeyID:     "some-key",
 		RefusedKeyID: "refused-key",
-		Strike: map[providertest.Fault]func(testing.TB){
+		Strike: map[providertest.Fault]func(){
 			providertest.FaultThrottled:  next(providertest.Failure(provider.ClassThrottled)),
 			providertest.FaultForbidden:  next(providertest.Failure(provider.ClassPermission)),
 			providertest.FaultExpired:    next(providertest.Failure(provider.ClassAuth)),
-			providertest.FaultLostAnswer: func(testing.TB) { region.After(providertest.Once("", providertest.LostAnswer())) },
+			providertest.FaultLostAnswer: func() { region.After(providertest.Once("", providertest.LostAnswer())) },
 		},
-		Hang: func(testing.TB) (<-chan struct{}, func()) {
+		Hang: func() (<-chan struct{}, func()) {
 			hold := region.Hold("", "")
 			return hold.Reached(), hold.Release
 		},
-		SeedManaged: func(_ testing.TB, name string) {
+		SeedManaged: func(name string) {
 			region.Seed(providertest.Stored{Secret: provider.Secret{Name: name, CloudManaged: true, Type: "product"}})
 		},
 		Tick:   func() { now = now.Add(time.Second) },
-		Expire: func(testing.TB) { now = now.Add(provider.Days(31)) },
+		Expire: func() { now = now.Add(provider.Days(31)) },
 	}
 }
 

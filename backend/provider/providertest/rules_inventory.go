@@ -28,7 +28,7 @@ func lists(s *suite) {
 	managed := ""
 	if s.SeedManaged != nil {
 		managed = s.name()
-		s.SeedManaged(s.T, managed)
+		s.SeedManaged(managed)
 		want[managed] = provider.StateEnabled
 	}
 

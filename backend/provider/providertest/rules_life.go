@@ -105,7 +105,7 @@ func fallsDue(s *suite) {
 	s.can(s.Expire != nil, "moving the clock")
 	name, _ := s.made(s.text("1"))
 	s.schedule(name)
-	s.Expire(s.T)
+	s.Expire()
 	s.isAbsent(name)
 }
 

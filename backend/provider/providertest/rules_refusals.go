@@ -94,7 +94,7 @@ func missesVersion(s *suite) {
 func guardsManaged(s *suite) {
 	s.can(s.SeedManaged != nil, "seeding a managed secret")
 	name := s.name()
-	s.SeedManaged(s.T, name)
+	s.SeedManaged(name)
 	before := s.described(name)
 	if !before.CloudManaged || before.Type == "" {
 		s.Errorf("it is described as %+v", before)
@@ -125,7 +125,7 @@ func refusesCredentials(s *suite) {
 		name := s.name()
 		for _, op := range s.operations(d, "v1") {
 			err := op.call(s.ctx, name)
-			if e := s.fails(err, provider.ClassAuth, "%s with %s", op.name, what); e.Ambiguous {
+			if e := s.failure(err, provider.ClassAuth, "%s with %s", op.name, what); e.Ambiguous {
 				s.Errorf("%s with %s counts as ambiguous", op.name, what)
 			}
 		}
@@ -142,7 +142,7 @@ func refusesOpening(s *suite) {
 		c := s.Config
 		change(&c)
 		_, err := s.Kind.Open(c)
-		if e := s.fails(err, provider.ClassInvalid, "open without %s", setting); !strings.Contains(e.Message, setting) {
+		if e := s.failure(err, provider.ClassInvalid, "open without %s", setting); !strings.Contains(e.Message, setting) {
 			s.Errorf("open without %s: the message doesn't name it: %s", setting, e.Message)
 		}
 	}

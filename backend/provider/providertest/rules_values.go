@@ -33,7 +33,7 @@ func readsBack(s *suite) {
 		"markup":            provider.Text("<a href='x?a=1&b=2'>" + s.canary + "</a>"),
 		"several lines":     provider.Text(s.canary + "\r\n\tsecond line\n"),
 		"surrounding space": provider.Text("  " + s.canary + "  "),
-		"unicode":           provider.Text("密码 пароль 🔑 \u2028 " + s.canary),
+		"unicode":           provider.Text("\u5bc6\u7801 пароль 🔑 \u2028 " + s.canary),
 		"control bytes":     provider.Text("\x01\x7f" + s.canary),
 		"every byte":        provider.Binary(everyByte),
 		"one zero byte":     provider.Binary([]byte{0}),
@@ -150,9 +150,9 @@ func replacesDescription(s *suite) {
 	name, id := s.made(s.text("1"))
 	before := s.described(name)
 	for range 2 {
-		s.noError(s.SetDescription(s.ctx, name, "new: \"quoted\" 说明"), "set the description")
+		s.noError(s.SetDescription(s.ctx, name, "new: \"quoted\" \u8bf4\u660e"), "set the description")
 	}
-	before.Description = "new: \"quoted\" 说明"
+	before.Description = "new: \"quoted\" \u8bf4\u660e"
 	if after := s.described(name); after != before {
 		s.Errorf("it is %+v, want %+v", after, before)
 	}

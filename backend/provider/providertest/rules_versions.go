@@ -6,6 +6,7 @@ package providertest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
@@ -61,11 +62,11 @@ func ordersVersions(s *suite) {
 	// Past v9, so that an order by text shows.
 	for i := 2; i <= 10; i++ {
 		s.tick()
-		made = append(made, s.put(name, fmt.Sprintf("v%d", i), s.text(fmt.Sprint(i))))
+		made = append(made, s.put(name, fmt.Sprintf("v%d", i), s.text(strconv.Itoa(i))))
 	}
 	versions, err := s.Versions(s.ctx, name)
 	s.noError(err, "list the versions")
-	var listed []string
+	listed := make([]string, 0, len(versions))
 	for i, v := range versions {
 		listed = append(listed, v.ID)
 		if v.CreatedTime.IsZero() {
@@ -86,7 +87,7 @@ func boundsVersions(s *suite) {
 	name, first := s.made(s.text("1"))
 	for i := 2; i <= limit; i++ {
 		s.tick()
-		s.put(name, fmt.Sprintf("v%d", i), s.text(fmt.Sprint(i)))
+		s.put(name, fmt.Sprintf("v%d", i), s.text(strconv.Itoa(i)))
 	}
 	s.tick()
 	_, err := s.PutVersion(s.ctx, name, s.id("one-more"), s.text("one more"))

@@ -27,18 +27,18 @@ type Fixture struct {
 	RefusedKeyID string // a key that it refuses; optional
 
 	// Strike makes the next call go wrong in the way that is its key; optional.
-	Strike map[Fault]func(t testing.TB)
+	Strike map[Fault]func()
 	// Hang makes the next call wait until release is called or the caller gives
 	// up. Reached is closed when it has arrived; optional.
-	Hang func(t testing.TB) (reached <-chan struct{}, release func())
+	Hang func() (reached <-chan struct{}, release func())
 	// Echo makes the next call fail with a text of the service's; optional.
-	Echo func(t testing.TB, text string)
+	Echo func(text string)
 	// SeedManaged makes a secret whose value the service manages; optional.
-	SeedManaged func(t testing.TB, name string)
+	SeedManaged func(name string)
 	// Tick moves the service's clock on by a second; optional.
 	Tick func()
 	// Expire lets every scheduled deletion fall due; optional.
-	Expire func(t testing.TB)
+	Expire func()
 }
 
 // Fault is a way in which a call goes wrong.
@@ -160,7 +160,13 @@ func (s *suite) noError(err error, format string, args ...any) {
 }
 
 // fails checks that err has that class and tells no secrets.
-func (s *suite) fails(err error, want provider.Class, format string, args ...any) *provider.Error {
+func (s *suite) fails(err error, want provider.Class, format string, args ...any) {
+	s.Helper()
+	_ = s.failure(err, want, format, args...)
+}
+
+// failure is fails for who looks further.
+func (s *suite) failure(err error, want provider.Class, format string, args ...any) *provider.Error {
 	s.Helper()
 	what := fmt.Sprintf(format, args...)
 	if err == nil {
@@ -273,7 +279,7 @@ func (s *suite) strike(f Fault) {
 	if !ok {
 		s.Skipf("the fixture can't make a %s", f)
 	}
-	hook(s.T)
+	hook()
 }
 
 func (s *suite) can(ability bool, name string) {

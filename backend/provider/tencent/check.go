@@ -59,12 +59,8 @@ func interruptedCheck(ctx context.Context, err error) error {
 
 // blocking tells whether no other call can succeed either.
 func blocking(err error) bool {
-	switch class := provider.ClassOf(err); {
-	case err == nil:
-		return false
-	default:
-		return class != provider.ClassPermission && class != provider.ClassThrottled
-	}
+	class := provider.ClassOf(err)
+	return err != nil && class != provider.ClassPermission && class != provider.ClassThrottled
 }
 
 // accessFindings say what the first call tells about endpoint and credentials.
@@ -125,6 +121,7 @@ type serviceStatusFields struct {
 	TotalCount     *int64
 }
 
+//nolint:revive // the parameters of an SDK method, for call
 func getServiceStatus(c *ssm.Client, ctx context.Context, request *ssm.GetServiceStatusRequest) (*serviceStatus, error) {
 	request.SetContext(ctx)
 	answer := &serviceStatus{BaseResponse: &tchttp.BaseResponse{}}

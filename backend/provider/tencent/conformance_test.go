@@ -30,24 +30,27 @@ func TestConforms(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			providertest.Run(t, func(t testing.TB) providertest.Fixture {
-				server, endpoint := emulatortest.Tencent(t, emulated.Options{Switches: switches})
-				return fixture(t, server, endpoint)
+			providertest.Run(t, func(tb testing.TB) providertest.Fixture {
+				tb.Helper()
+				server, endpoint := emulatortest.Tencent(tb, emulated.Options{Switches: switches})
+				return fixture(tb, server, endpoint)
 			})
 		})
 	}
 }
 
-func fixture(t testing.TB, server *emulated.Server, endpoint string) providertest.Fixture {
-	next := func(f emulator.Fault) func(testing.TB) {
+func fixture(tb testing.TB, server *emulated.Server, endpoint string) providertest.Fixture {
+	tb.Helper()
+	add := func(f emulator.Fault) emulator.Rule {
 		f.Count = 1
-		return func(t testing.TB) { emulatortest.AddFault(t, server, f) }
+		return emulatortest.AddFault(tb, server, f)
 	}
-	answer := func(code string) func(testing.TB) { return next(emulator.Fault{Kind: emulator.Error, Code: code}) }
+	next := func(f emulator.Fault) func() { return func() { add(f) } }
+	answer := func(code string) func() { return next(emulator.Fault{Kind: emulator.Error, Code: code}) }
 	return providertest.Fixture{
-		Kind: tencent.Kind, Config: config(t, endpoint),
+		Kind: tencent.Kind, Config: config(tb, endpoint),
 		KMSKeyID: emulator.ExampleKMSKeyID, RefusedKeyID: "no-such-key",
-		Strike: map[providertest.Fault]func(testing.TB){
+		Strike: map[providertest.Fault]func(){
 			providertest.FaultThrottled:  answer("RequestLimitExceeded.UinLimitExceeded"),
 			providertest.FaultForbidden:  answer("UnauthorizedOperation"),
 			providertest.FaultExpired:    answer("AuthFailure.TokenFailure"),
@@ -56,24 +59,27 @@ func fixture(t testing.TB, server *emulated.Server, endpoint string) providertes
 			providertest.FaultDropped:    next(emulator.Fault{Kind: emulator.Drop}),
 			providertest.FaultLostAnswer: next(emulator.LostReply("")),
 		},
-		Hang: func(t testing.TB) (<-chan struct{}, func()) {
-			rule := emulatortest.AddFault(t, server, emulator.Fault{Kind: emulator.Hang, Count: 1})
+		Hang: func() (<-chan struct{}, func()) {
+			rule := add(emulator.Fault{Kind: emulator.Hang})
 			return rule.Struck, func() { server.Faults().Clear(rule.ID) }
 		},
-		Echo: func(t testing.TB, text string) {
-			emulatortest.AddFault(t, server, emulator.Fault{Kind: emulator.Error, Code: "InvalidParameterValue", Message: text, Count: 1})
+		Echo: func(text string) {
+			add(emulator.Fault{Kind: emulator.Error, Code: "InvalidParameterValue", Message: text})
 		},
-		SeedManaged: func(t testing.TB, name string) {
-			err := server.Seed(emulator.Secret{
-				Ref: emulator.Ref{Region: region, Name: name}, Type: "1",
-				Versions: []emulator.Version{{ID: "SSM_Current", Text: "{}"}},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
+		SeedManaged: func(name string) {
+			seed(tb, server, emulator.Secret{Type: "1", Ref: emulator.Ref{Name: name}, Versions: []emulator.Version{{ID: "SSM_Current", Text: "{}"}}})
 		},
 		Tick:   func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
-		Expire: func(testing.TB) { expire(server) },
+		Expire: func() { expire(server) },
+	}
+}
+
+// seed stores a secret behind the provider's back.
+func seed(tb testing.TB, server *emulated.Server, s emulator.Secret) {
+	tb.Helper()
+	s.Region = region
+	if err := server.Seed(s); err != nil {
+		tb.Fatal(err)
 	}
 }
 
@@ -86,14 +92,14 @@ func expire(server *emulated.Server) {
 }
 
 // config opens on loopback with connections of its own.
-func config(t testing.TB, endpoint string) provider.Config {
-	t.Helper()
+func config(tb testing.TB, endpoint string) provider.Config {
+	tb.Helper()
 	at, err := provider.ParseEndpoint(endpoint)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	connections := &http.Transport{}
-	t.Cleanup(connections.CloseIdleConnections)
+	tb.Cleanup(connections.CloseIdleConnections)
 	account := emulator.ExampleAccount()
 	return provider.Config{
 		Region: region, Endpoint: at, Transport: connections, UserAgent: "cloudsync-test/1",

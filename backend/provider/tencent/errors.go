@@ -39,6 +39,7 @@ const (
 	adviceRole     = "grant Secrets Manager its service role SSM_QCSRole in the Tencent Cloud console"
 	adviceTag      = "create tag key and value in Tencent's Tag service first, or leave the tag out"
 	adviceClock    = "the clock of this server is more than five minutes off; set it by NTP"
+	adviceEndpoint = "the endpoint doesn't offer this API; correct endpoint, or leave it empty for the public one"
 	adviceKMS      = "choose a KMS key of the same region that is enabled, and that these credentials may use"
 )
 
@@ -107,8 +108,6 @@ var verdicts = map[string]verdict{
 	"ActionOffline":       {provider.ClassInvalid, adviceEndpoint},
 	"UnsupportedProtocol": {provider.ClassInvalid, adviceEndpoint},
 }
-
-const adviceEndpoint = "the endpoint doesn't offer this API; correct endpoint, or leave it empty for the public one"
 
 // judge finds the verdict on a code.
 func judge(code string) verdict {
@@ -222,7 +221,8 @@ func (f failedCall) unreachable(cause error) error {
 	var connection *net.OpError
 	switch {
 	case errors.As(cause, &untrusted):
-		e.Message = "the endpoint's certificate isn't trusted: " + f.scrub(untrusted.Err.Error()) + "; set ca_cert if the endpoint has a CA of its own"
+		e.Message = "the endpoint's certificate isn't trusted: " + f.scrub(untrusted.Err.Error()) +
+			"; set ca_cert if the endpoint has a CA of its own"
 		e.Ambiguous = false
 	case errors.As(cause, &connection) && connection.Op == "dial":
 		e.Ambiguous = false

@@ -88,12 +88,12 @@ func open(c provider.Config) (provider.Destination, error) {
 	}, nil
 }
 
-var _ interface {
-	provider.Destination
-	provider.Overwriter
-	provider.VersionDeleter
-	provider.Switcher
-	provider.Restorer
-	provider.Checker
-	provider.Lister
-} = (*destination)(nil)
+var (
+	_ provider.Destination    = (*destination)(nil)
+	_ provider.Overwriter     = (*destination)(nil)
+	_ provider.VersionDeleter = (*destination)(nil)
+	_ provider.Switcher       = (*destination)(nil)
+	_ provider.Restorer       = (*destination)(nil)
+	_ provider.Checker        = (*destination)(nil)
+	_ provider.Lister         = (*destination)(nil)
+)

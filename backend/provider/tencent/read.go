@@ -79,7 +79,7 @@ func unixTime(seconds uint64) time.Time {
 	if seconds == 0 {
 		return time.Time{}
 	}
-	return time.Unix(int64(seconds), 0).UTC()
+	return time.Unix(int64(seconds), 0).UTC() //nolint:gosec // overflows in 292 billion years
 }
 
 // Versions implements provider.Reader by ListSecretVersionIds, which isn't

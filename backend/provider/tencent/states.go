@@ -24,11 +24,16 @@ type requirement struct {
 }
 
 var (
-	enabling  = requirement{done: []provider.State{provider.StateEnabled}, needed: []provider.State{provider.StateDisabled}}
-	disabling = requirement{done: []provider.State{provider.StateDisabled}, needed: []provider.State{provider.StateEnabled}}
-	deleting  = requirement{done: []provider.State{provider.StatePendingDeletion}, needed: []provider.State{provider.StateDisabled}}
-	restoring = requirement{done: []provider.State{provider.StateEnabled, provider.StateDisabled}, needed: []provider.State{provider.StatePendingDeletion}}
-	writable  = requirement{needed: []provider.State{provider.StateEnabled, provider.StateDisabled}}
+	readable = []provider.State{provider.StateEnabled}
+	hidden   = []provider.State{provider.StateDisabled}
+	leaving  = []provider.State{provider.StatePendingDeletion}
+	living   = []provider.State{provider.StateEnabled, provider.StateDisabled}
+
+	enabling  = requirement{done: readable, needed: hidden}
+	disabling = requirement{done: hidden, needed: readable}
+	deleting  = requirement{done: leaving, needed: hidden}
+	restoring = requirement{done: living, needed: leaving}
+	writing   = requirement{needed: living}
 )
 
 // settle looks into a refused call: nil if there was nothing to do, class
@@ -69,8 +74,8 @@ func (d *destination) Disable(ctx context.Context, name string) error {
 // Delete implements provider.Writer by DeleteSecret. A part of a day counts as
 // a whole one, so that nothing goes earlier than asked.
 func (d *destination) Delete(ctx context.Context, name string, window time.Duration) error {
-	day := provider.Days(1)
-	days := uint64((window + day - 1) / day)
+	const day = 24 * time.Hour
+	days := uint64(max(0, window+day-1) / day) //nolint:gosec // not negative
 	request := ssm.NewDeleteSecretRequest()
 	request.SecretName = &name
 	request.RecoveryWindowInDays = &days

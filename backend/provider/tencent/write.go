@@ -74,8 +74,8 @@ func (d *destination) PutVersion(ctx context.Context, name, versionID string, v 
 	if codeOf(err) == codeVersionIDExists {
 		err = d.compare(ctx, name, versionID, v, err)
 	}
-	if err = d.settle(ctx, name, err, writable); err != nil {
-		return "", err
+	if refused := d.settle(ctx, name, err, writing); refused != nil {
+		return "", refused
 	}
 	return versionID, nil
 }
@@ -102,7 +102,7 @@ func (d *destination) Overwrite(ctx context.Context, name, versionID string, v p
 	request.VersionId = &versionID
 	request.SecretString, request.SecretBinary = fields(v)
 	_, err := call(ctx, d, (*ssm.Client).UpdateSecretWithContext, request, v)
-	return d.settle(ctx, name, err, writable)
+	return d.settle(ctx, name, err, writing)
 }
 
 // SetDescription implements provider.Writer by UpdateDescription.
@@ -111,7 +111,7 @@ func (d *destination) SetDescription(ctx context.Context, name, description stri
 	request.SecretName = &name
 	request.Description = &description
 	_, err := call(ctx, d, (*ssm.Client).UpdateDescriptionWithContext, request)
-	return d.settle(ctx, name, err, writable)
+	return d.settle(ctx, name, err, writing)
 }
 
 // DeleteVersion implements provider.VersionDeleter by DeleteSecretVersion. The
