@@ -126,13 +126,54 @@ func (c *Core) Serve(w http.ResponseWriter, hr *http.Request, p Protocol) {
 
 // ending is how a call went, for the log.
 type ending struct {
-	code  string
-	fault Kind
+	code  string // what the service said, or an injected error
+	fault Kind   // what ended the call, if a fault did
 }
+
+// damage is what faults have done to a call. The zero damage lets it go on.
+type damage struct {
+	kind    Kind
+	failure *Failure // of Error
+	page    *Reply   // of HTTP
+}
+
+// cut tells whether the call gets no answer from the service.
+func (d damage) cut() bool { return d.kind != "" && d.kind != Error }
 
 // run returns nil instead of a reply when the connection is to be dropped.
 func (c *Core) run(r *Request, p Protocol) (*Reply, ending) {
-	var before, after []*rule
+	before, after := c.faultsOf(r)
+	harm := c.suffer(r, before)
+	r.Now = c.Clock.Now().Add(r.skew)
+	if harm.cut() {
+		return harm.page, ending{fault: harm.kind}
+	}
+	if failure := p.Authenticate(r); failure != nil {
+		reply := p.Encode(r, nil, failure)
+		return &reply, ending{code: failure.Code}
+	}
+	var result any
+	var end ending
+	failure := harm.failure
+	if failure == nil {
+		if result, failure = p.Execute(r); failure != nil {
+			end.code = failure.Code
+		}
+		harm = c.suffer(r, after)
+	}
+	end.fault = harm.kind
+	if harm.cut() {
+		return harm.page, end
+	}
+	if harm.failure != nil {
+		failure, end.code = harm.failure, harm.failure.Code
+	}
+	reply := p.Encode(r, result, failure)
+	return &reply, end
+}
+
+// faultsOf returns the faults that strike a call before and after its work.
+func (c *Core) faultsOf(r *Request) (before, after []*rule) {
 	for _, fault := range c.Faults.strike(r.Target) {
 		if fault.AfterEffect {
 			after = append(after, fault)
@@ -140,40 +181,12 @@ func (c *Core) run(r *Request, p Protocol) (*Reply, ending) {
 			before = append(before, fault)
 		}
 	}
-
-	injected, reply, fault := c.suffer(r, before)
-	r.Now = c.Clock.Now().Add(r.skew)
-	if fault == HTTP || fault == Drop || fault == Hang {
-		return reply, ending{fault: fault}
-	}
-	result, failure := any(nil), p.Authenticate(r)
-	switch {
-	case failure != nil:
-		fault = ""
-	case injected != nil:
-		failure = injected
-	default:
-		result, failure = p.Execute(r)
-		injected, reply, fault = c.suffer(r, after)
-	}
-	code := ""
-	if failure != nil {
-		code = failure.Code
-	}
-	switch {
-	case fault == HTTP || fault == Drop || fault == Hang:
-		return reply, ending{code, fault}
-	case injected != nil:
-		failure, code = injected, injected.Code
-	}
-	encoded := p.Encode(r, result, failure)
-	return &encoded, ending{code, fault}
+	return before, after
 }
 
 // suffer lets faults strike one after the other until one of them ends the
-// call, and returns that one's kind: Error with a failure, HTTP with a reply,
-// Drop and Hang with neither.
-func (c *Core) suffer(r *Request, faults []*rule) (*Failure, *Reply, Kind) {
+// call, or until the caller gives up.
+func (c *Core) suffer(r *Request, faults []*rule) damage {
 	ctx := r.HTTP.Context()
 	for _, f := range faults {
 		switch f.Kind {
@@ -181,23 +194,24 @@ func (c *Core) suffer(r *Request, faults []*rule) (*Failure, *Reply, Kind) {
 			r.skew += f.Duration
 		case Delay:
 			if !sleep(ctx, f.Duration) {
-				return nil, nil, Hang
+				return damage{kind: Delay}
 			}
 		case Hang:
 			select {
 			case <-f.cleared:
 			case <-ctx.Done():
-				return nil, nil, Hang
+				return damage{kind: Hang}
 			}
 		case Error:
-			return &Failure{Code: f.Code, Message: cmp.Or(f.Message, "injected by a test"), Status: f.Status}, nil, Error
+			failure := &Failure{Code: f.Code, Message: cmp.Or(f.Message, "injected by a test"), Status: f.Status}
+			return damage{kind: Error, failure: failure}
 		case HTTP:
-			return nil, proxyPage(f.Fault), HTTP
+			return damage{kind: HTTP, page: proxyPage(f.Fault)}
 		case Drop:
-			return nil, nil, Drop
+			return damage{kind: Drop}
 		}
 	}
-	return nil, nil, ""
+	return damage{}
 }
 
 func proxyPage(f Fault) *Reply {

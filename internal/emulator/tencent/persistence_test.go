@@ -1,0 +1,98 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package tencent_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
+)
+
+func TestAServerOnTheSameFilesHasTheSameState(t *testing.T) {
+	t.Parallel()
+	options := tencent.Options{Options: emulator.Options{DataDir: filepath.Join(t.TempDir(), "ssm")}}
+	c := start(t, options)
+	names := []string{"s", "S", strings.Repeat("n", 128), "binary", "disabled", "deleting", "deleted", "empty"}
+	for _, name := range names {
+		c.create(t, name, "value of "+name)
+	}
+	wantCode(t, c.put("s", "v2", "second"), "")
+	wantCode(t, c.update("s", "v1", "changed"), "")
+	wantCode(t, c.updateDescription("s", "words"), "")
+	wantCode(t, c.deleteVersion("empty", "v1"), "")
+	for _, name := range []string{"disabled", "deleting", "deleted"} {
+		wantCode(t, c.disable(name), "")
+	}
+	wantCode(t, c.deleteAfter("deleting", 7), "")
+	wantCode(t, c.deleteAfter("deleted", 0), "")
+	if err := c.server.Seed(emulator.Secret{
+		Ref: emulator.Ref{Region: region, Name: "binary"}, Type: "1", Tags: map[string]string{"k": "v"},
+		Versions: []emulator.Version{{ID: "v1", Binary: []byte{0, 255}}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+
+	again, err := tencent.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := c.server.List("", region), again.List("", region)
+	if len(want) != len(names)-1 || describe(want) != describe(got) {
+		t.Errorf("the new server has\n%s\nwant\n%s", describe(got), describe(want))
+	}
+}
+
+// describe writes secrets with times that compare.
+func describe(secrets []emulator.Secret) string {
+	var b strings.Builder
+	for _, s := range secrets {
+		s.Created, s.DeletionTime = time.Unix(0, s.Created.UnixNano()), time.Unix(0, s.DeletionTime.UnixNano())
+		for i := range s.Versions {
+			s.Versions[i].Created = time.Unix(0, s.Versions[i].Created.UnixNano())
+		}
+		fmt.Fprintf(&b, "%+v\n", s)
+	}
+	return b.String()
+}
+
+func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "ssm")
+	c := start(t, tencent.Options{Options: emulator.Options{DataDir: dir}})
+	c.create(t, "s", "value")
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, c.put("s", "v2", "value"), "InternalError")
+	if stored, _ := c.server.Inspect(region, "s"); len(stored.Versions) != 1 {
+		t.Errorf("the refused change shows: %v", stored)
+	}
+}
+
+func TestASeedThatMakesNoSenseIsRefused(t *testing.T) {
+	t.Parallel()
+	server := atNoon(t)
+	ref := emulator.Ref{Region: region, Name: "seed"}
+	tests := map[string]emulator.Secret{
+		"an unknown type":                    {Ref: ref, Type: "database"},
+		"an unknown state":                   {Ref: ref, State: "Lost"},
+		"a deletion without a time":          {Ref: ref, State: "PendingDelete"},
+		"a deletion time without a deletion": {Ref: ref, DeletionTime: noon},
+		"an unknown region":                  {Ref: emulator.Ref{Region: "xx", Name: "seed"}},
+		"an illegal name":                    {Ref: emulator.Ref{Region: region, Name: "a/b"}},
+	}
+	for name, seed := range tests {
+		t.Run(name, func(t *testing.T) {
+			if err := server.Seed(seed); err == nil {
+				t.Error("the seed was taken")
+			}
+		})
+	}
+}
