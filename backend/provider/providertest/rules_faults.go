@@ -236,7 +236,7 @@ func quotesNothing(s *suite) {
 	name, id := s.made(s.text("1"))
 	for _, op := range s.operations(s.Destination, id) {
 		for what, text := range s.quotations(op) {
-			s.Echo("refused: "+text)
+			s.Echo("refused: " + text)
 			err := op.call(s.ctx, name)
 			if err == nil {
 				s.Fatalf("%s: an answer with an error is taken for success", op.name)

@@ -75,7 +75,7 @@ func (d *destination) Disable(ctx context.Context, name string) error {
 // a whole one, so that nothing goes earlier than asked.
 func (d *destination) Delete(ctx context.Context, name string, window time.Duration) error {
 	const day = 24 * time.Hour
-	days := uint64(max(0, window+day-1) / day) //nolint:gosec // not negative
+	days := uint64(max(0, window+day-1) / day)
 	request := ssm.NewDeleteSecretRequest()
 	request.SecretName = &name
 	request.RecoveryWindowInDays = &days

@@ -1,0 +1,211 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package tencent_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider/tencent"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
+	emulated "github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
+)
+
+// emulate starts an emulated SSM with the secret app-db, whose version v1 holds
+// exampleValue, and opens a destination on it.
+func emulate(t *testing.T, switches emulated.Switches) (*emulated.Server, full) {
+	t.Helper()
+	server, endpoint := emulatortest.Tencent(t, emulated.Options{Switches: switches})
+	seed(t, server, emulator.Secret{
+		Ref:      emulator.Ref{Name: "app-db"},
+		Versions: []emulator.Version{{ID: "v1", Text: exampleValue}},
+	})
+	d, err := tencent.Kind.Open(config(t, endpoint))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, ok := d.(full)
+	if !ok {
+		t.Fatalf("%T lacks an ability", d)
+	}
+	return server, all
+}
+
+func TestTakenVersionOfADisabledSecretIsAConflict(t *testing.T) {
+	_, d := emulate(t, emulated.Switches{})
+	if err := d.Disable(t.Context(), "app-db"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := d.PutVersion(t.Context(), "app-db", "v1", provider.Text(exampleValue))
+	if e := failure(t, err); e.Class != provider.ClassConflict || !strings.Contains(e.Message, "enable") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// FailedOperation says little; the secret's state says the rest.
+func TestFailedOperation(t *testing.T) {
+	for name, c := range map[string]struct {
+		operation string
+		state     func(d full) error // brings the secret there; nil leaves it enabled
+		call      func(d full) error
+		want      provider.Class // "" for success
+	}{
+		"deleting a disabled secret is tried again": {
+			"DeleteSecret", disable(t), func(d full) error { return d.Delete(t.Context(), "app-db", 0) }, provider.ClassUnavailable,
+		},
+		"deleting an enabled secret is a conflict": {
+			"DeleteSecret", nil, func(d full) error { return d.Delete(t.Context(), "app-db", 0) }, provider.ClassConflict,
+		},
+		"writing an enabled secret is tried again": {
+			"UpdateSecret", nil,
+			func(d full) error { return d.Overwrite(t.Context(), "app-db", "v1", provider.Text("x")) }, provider.ClassUnavailable,
+		},
+		"enabling an enabled secret is success": {
+			"EnableSecret", nil, func(d full) error { return d.Enable(t.Context(), "app-db") }, "",
+		},
+		"enabling a disabled secret is tried again": {
+			"EnableSecret", disable(t), func(d full) error { return d.Enable(t.Context(), "app-db") }, provider.ClassUnavailable,
+		},
+		"disabling a disabled secret is success": {
+			"DisableSecret", disable(t), func(d full) error { return d.Disable(t.Context(), "app-db") }, "",
+		},
+		"restoring an enabled secret is success": {
+			"RestoreSecret", nil, func(d full) error { return d.Restore(t.Context(), "app-db") }, "",
+		},
+		"restoring an absent secret is not found": {
+			"RestoreSecret", nil, func(d full) error { return d.Restore(t.Context(), "absent") }, provider.ClassNotFound,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, d := emulate(t, emulated.Switches{})
+			if c.state != nil {
+				if err := c.state(d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before, _ := server.Inspect(region, "app-db")
+			emulatortest.AddFault(t, server, emulator.Fails(c.operation, "FailedOperation"))
+			err := c.call(d)
+			if c.want == "" && err != nil || c.want != "" && provider.ClassOf(err) != c.want {
+				t.Errorf("error %v, want class %q", err, c.want)
+			}
+			if after, _ := server.Inspect(region, "app-db"); after.State != before.State {
+				t.Errorf("the state was %s and is %s", before.State, after.State)
+			}
+		})
+	}
+}
+
+func disable(t *testing.T) func(d full) error {
+	t.Helper()
+	return func(d full) error { return d.Disable(t.Context(), "app-db") }
+}
+
+func TestTags(t *testing.T) {
+	tagged := provider.NewSecret{VersionID: "v1", Value: provider.Text(exampleValue), Tags: map[string]string{"team": "a"}}
+
+	t.Run("tags are set at creation", func(t *testing.T) {
+		server, d := emulate(t, emulated.Switches{})
+		if created, err := d.Create(t.Context(), "tagged", tagged); err != nil || created.TagsError != nil {
+			t.Fatal(err, created.TagsError)
+		}
+		if stored, _ := server.Inspect(region, "tagged"); stored.Tags["team"] != "a" || len(stored.Tags) != 1 {
+			t.Errorf("tags %v", stored.Tags)
+		}
+	})
+	for code, class := range map[int]provider.Class{1: provider.ClassUnavailable, 2: provider.ClassInvalid} {
+		t.Run(fmt.Sprintf("a secret made without its tags is success with an error beside, TagCode %d", code), func(t *testing.T) {
+			server, d := emulate(t, emulated.Switches{TagCode: code})
+			created, err := d.Create(t.Context(), "tagged", tagged)
+			if err != nil || created.VersionID != "v1" {
+				t.Fatal(err, created)
+			}
+			if e := failure(t, created.TagsError); e.Class != class || !strings.Contains(e.Message, "without its tags") {
+				t.Errorf("tags error %v", created.TagsError)
+			}
+			if _, ok := server.Inspect(region, "tagged"); !ok {
+				t.Error("the secret isn't there")
+			}
+		})
+	}
+	t.Run("a tag that the Tag service doesn't know makes nothing", func(t *testing.T) {
+		server, d := emulate(t, emulated.Switches{TagsMissing: true})
+		_, err := d.Create(t.Context(), "tagged", tagged)
+		if e := failure(t, err); e.Class != provider.ClassInvalid || e.Ambiguous {
+			t.Errorf("error %v", err)
+		}
+		if _, ok := server.Inspect(region, "tagged"); ok {
+			t.Error("the secret is there")
+		}
+	})
+}
+
+func TestListing(t *testing.T) {
+	const page = 50
+	inventory := func(t *testing.T, d full) []string {
+		t.Helper()
+		var names []string
+		for token, calls := "", 0; calls < 100; calls++ {
+			rows, next, err := d.List(t.Context(), token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range rows {
+				names = append(names, s.Name+" "+s.Type)
+			}
+			if next == "" {
+				return names
+			}
+			token = next
+		}
+		t.Fatal("it doesn't end")
+		return nil
+	}
+
+	t.Run("every type is listed, over page borders", func(t *testing.T) {
+		server, d := emulate(t, emulated.Switches{})
+		want := []string{"app-db custom"}
+		for i, kind := range []string{"custom", "product", "SSH key pair", "cloud API key pair", "Redis"} {
+			for n := range page + i { // among them exactly a page
+				name := fmt.Sprintf("s%d-%d", i, n)
+				seed(t, server, emulator.Secret{Ref: emulator.Ref{Name: name}, Type: fmt.Sprint(i)})
+				want = append(want, name+" "+kind)
+			}
+		}
+		got := inventory(t, d)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%d listed, want %d: %v", len(got), len(want), got)
+		}
+	})
+	t.Run("a type that the installation doesn't know has no secrets", func(t *testing.T) {
+		server, d := emulate(t, emulated.Switches{})
+		emulatortest.AddFault(t, server, emulator.Fault{
+			Kind: emulator.Error, Operation: "ListSecrets", Skip: 1, Code: "InvalidParameterValue",
+		})
+		if got := inventory(t, d); !slices.Equal(got, []string{"app-db custom"}) {
+			t.Errorf("listed are %v", got)
+		}
+	})
+	t.Run("an error on the way is an error", func(t *testing.T) {
+		server, d := emulate(t, emulated.Switches{})
+		emulatortest.AddFault(t, server, emulator.Fault{Kind: emulator.Error, Operation: "ListSecrets", Code: "InvalidParameterValue"})
+		if _, _, err := d.List(t.Context(), ""); provider.ClassOf(err) != provider.ClassInvalid {
+			t.Errorf("error %v", err)
+		}
+	})
+	for _, token := range []string{"x", "5:0", "-1:0", "1", "1:", "1:x"} {
+		t.Run("a token that no listing returned is refused: "+token, func(t *testing.T) {
+			_, _, err := opened(t, &stub{}).List(t.Context(), token)
+			if provider.ClassOf(err) != provider.ClassInvalid {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
