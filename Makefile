@@ -71,7 +71,7 @@ test-unit: $(TOOLS)/gotestsum ## Run the tests that need no Vault (PKG=./backend
 .PHONY: test-e2e
 test-e2e: $(TOOLS)/gotestsum build-race vault ## Run the end-to-end tests: real Vault, real plugin, emulated clouds (RUN=regexp)
 	@CGO_ENABLED=1 VAULT_BINARY=$(BIN)/vault PLUGIN_BINARY=$(BIN)/race/$(PLUGIN) EMULATOR_BINARY=$(BIN)/race/cloud-emulator \
-	  $(TOOLS)/gotestsum --format testname -- -race -count=1 -timeout 20m $(if $(RUN),-run '$(RUN)') ./test/...
+	  $(TOOLS)/gotestsum --format testname -- -race -count=1 -p 1 -timeout 20m $(if $(RUN),-run '$(RUN)') ./test/...
 
 .PHONY: bench
 bench: $(TOOLS)/benchstat ## Run the benchmarks and summarise them (PKG=..., RUN=regexp, COUNT=6)
