@@ -249,6 +249,9 @@ func TestTheGatewayChecksTheShapeOfACall(t *testing.T) {
 		}, "InvalidParameter"},
 		{"an object for a list", func(w *wire) { w.action, w.body = "ListSecrets", `{"TagFilters":{}}` }, "InvalidParameter"},
 		{"a list with a wrong member", func(w *wire) { w.action, w.body = "ListSecrets", `{"TagFilters":[1]}` }, "InvalidParameter"},
+		{"a list with null", func(w *wire) {
+			w.action, w.body = "ListSecrets", `{"TagFilters":[{"TagKey":"k","TagValue":[null]}]}`
+		}, "InvalidParameter"},
 		{"a member of a list that misses a parameter", func(w *wire) { w.action, w.body = "ListSecrets", `{"TagFilters":[{}]}` }, "MissingParameter"},
 		{"a member of a list with an unknown parameter", func(w *wire) {
 			w.action, w.body = "ListSecrets", `{"TagFilters":[{"TagKey":"k","x":1}]}`

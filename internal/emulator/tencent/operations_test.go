@@ -127,6 +127,11 @@ func TestASecretGoesThroughItsLife(t *testing.T) {
 	if *described.Status != "Disabled" || *described.DeleteTime != 0 {
 		t.Errorf("restored: status %s, delete time %d", *described.Status, *described.DeleteTime)
 	}
+	c.server.Clock().SetOffset(31 * 24 * time.Hour)
+	if _, ok := c.server.Inspect(region, "s"); !ok {
+		t.Error("the deletion falls due in spite of the restoration")
+	}
+	c.server.Clock().SetOffset(0)
 	wantCode(t, c.enable("s"), "")
 	got, err := c.get("s", "v2")
 	wantCode(t, err, "")

@@ -71,7 +71,8 @@ func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantCode(t, c.put("s", "v2", "value"), "InternalError")
-	if stored, _ := c.server.Inspect(region, "s"); len(stored.Versions) != 1 {
+	wantCode(t, c.update("s", "v1", "other"), "InternalError")
+	if stored, _ := c.server.Inspect(region, "s"); len(stored.Versions) != 1 || stored.Versions[0].Text != "value" {
 		t.Errorf("the refused change shows: %v", stored)
 	}
 }
