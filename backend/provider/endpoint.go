@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -45,7 +46,7 @@ func ParseEndpoint(text string) (Endpoint, error) {
 	}
 	u, err := url.Parse(full)
 	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "":
+	case err != nil || !isHost(u.Hostname()) || !isPort(u):
 		// The text may hold a password, so it isn't repeated.
 		return Endpoint{}, invalidf("the endpoint isn't a URL or host name")
 	case u.User != nil:
@@ -58,6 +59,29 @@ func ParseEndpoint(text string) (Endpoint, error) {
 		return Endpoint{}, invalidf("endpoint %s://%s: plain http is allowed for loopback addresses only, because credentials and values would travel readable; use https", u.Scheme, u.Host)
 	}
 	return Endpoint{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+// isHost tells whether host is a DNS name or an IP address. The URL syntax
+// allows more, which would read differently when it is written again.
+func isHost(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Zone() == ""
+	}
+	for i := range len(host) {
+		if !isAlphanumeric(host[i]) && strings.IndexByte(".-_", host[i]) < 0 {
+			return false
+		}
+	}
+	return host != ""
+}
+
+// isPort tells whether the port is a number or not given at all.
+func isPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	_, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil
 }
 
 func isLoopback(host string) bool {

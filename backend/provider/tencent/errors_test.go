@@ -187,8 +187,9 @@ func TestCodesAndRequestIDsAreScrubbed(t *testing.T) {
 }
 
 func TestUnreachableEndpoints(t *testing.T) {
-	trusting := httptest.NewTLSServer(http.NotFoundHandler())
+	trusting := httptest.NewUnstartedServer(http.NotFoundHandler())
 	trusting.Config.ErrorLog = log.New(io.Discard, "", 0)
+	trusting.StartTLS()
 	defer trusting.Close()
 	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: trusting.Certificate().Raw}))
 
