@@ -49,6 +49,7 @@ func run(args []string) error {
 	if err := refuseDebugging(os.Getenv("DEBUG")); err != nil {
 		return err
 	}
+	go endWithParent(os.Getppid(), os.Exit)
 	return plugin.ServeMultiplex(&plugin.ServeOpts{
 		BackendFactoryFunc: backend.Factory,
 		// Only Vault before 1.12 asks for it; newer ones agree on keys by AutoMTLS.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/plugin"
 
@@ -32,6 +33,19 @@ func refuseDebugging(debug string) error {
 		}
 	}
 	return nil
+}
+
+// endWithParent calls exit soon after the process parent, Vault, has ended. A
+// Vault that is killed leaves its plugins running (go-plugin 1.7): they would
+// keep credentials in memory, and calls to the clouds on their way, beside the
+// plugin of the next Vault.
+func endWithParent(parent int, exit func(code int)) {
+	for range time.Tick(time.Second) {
+		if os.Getppid() != parent {
+			exit(1)
+			return
+		}
+	}
 }
 
 const explanation = `%[1]s %[2]s is a secrets engine for Vault. Vault starts it; it does nothing by itself.

@@ -39,6 +39,17 @@ func TestAnAcceptedWriteSurvives(t *testing.T) {
 	}
 }
 
+func TestThePluginEndsWhenItsVaultIsKilled(t *testing.T) {
+	v := harness.StartVault(t, harness.Require(t), harness.Raft)
+	v.MountPlugin()
+	plugins := v.PluginPIDs()
+	if len(plugins) != 1 {
+		t.Errorf("%d processes serve one mount", len(plugins))
+	}
+	v.Kill()
+	v.AwaitPluginEnd(plugins)
+}
+
 func TestACallWhoseAnswerWasLostMakesNoSecondVersion(t *testing.T) {
 	for _, test := range []struct {
 		name  string

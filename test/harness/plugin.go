@@ -103,9 +103,17 @@ func (v *Vault) KillPlugin() {
 		v.tb.Fatal("kill the plugin: no process of it is running; make a request first")
 	}
 	v.killPIDs(pids)
-	Eventually(v.tb, "end of the killed plugin", func() error {
-		if left := slices.DeleteFunc(pids, func(pid int) bool { return !v.isPlugin(pid) }); len(left) > 0 {
-			return fmt.Errorf("still running: %d", left)
+	v.AwaitPluginEnd(pids)
+}
+
+// AwaitPluginEnd waits until none of the plugin's processes is running.
+func (v *Vault) AwaitPluginEnd(pids []int) {
+	v.tb.Helper()
+	Eventually(v.tb, "end of the plugin", func() error {
+		for _, pid := range pids {
+			if v.isPlugin(pid) {
+				return fmt.Errorf("process %d is running", pid)
+			}
 		}
 		return nil
 	})
