@@ -52,7 +52,7 @@ func startProcess(t *testing.T, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{Cmd: exec.Command(self, args...), log: new(bytes.Buffer)}
+	p := &process{Cmd: exec.CommandContext(t.Context(), self, args...), log: new(bytes.Buffer)}
 	p.Env = append(os.Environ(), asProgram+"=1")
 	p.Stderr = p.log
 	out, err := p.StdoutPipe()

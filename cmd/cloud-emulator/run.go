@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 
 	web := &listeners{failed: make(chan error, 1)}
-	defer web.close()
+	defer web.close(context.WithoutCancel(ctx))
 	line := ready{Endpoints: make(map[string]string)}
 	for name, service := range services {
 		if line.Endpoints[name], err = web.serve(ctx, "-"+name, s.address(name), service); err != nil {
@@ -131,8 +131,8 @@ func listen(ctx context.Context, flagName, address string) (net.Listener, error)
 }
 
 // close ends all servers. Calls under way get a moment to be answered.
-func (l *listeners) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+func (l *listeners) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	for _, server := range l.servers {
 		if server.Shutdown(ctx) != nil {

@@ -43,8 +43,11 @@ func TestFaultsStrikeTheCallsThatTheyAreFor(t *testing.T) {
 		{"it spares other operations", []Fault{{Kind: Drop, Operation: "Get"}}, put, ",,"},
 		{"it spares other secrets", []Fault{{Kind: Drop, Secret: "other"}}, put, ",,"},
 		{"a delay comes before what ends the call", []Fault{delay, {Kind: Drop, Count: 1}}, put, "delay+drop,delay,delay"},
-		{"of two that end a call the second waits for the next",
-			[]Fault{{Kind: Drop, Count: 1}, {Kind: HTTP, Count: 1}}, put, "drop,http,"},
+		{
+			"of two that end a call the second waits for the next",
+			[]Fault{{Kind: Drop, Count: 1}, {Kind: HTTP, Count: 1}},
+			put, "drop,http,",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ package emulator
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -95,13 +96,13 @@ func (f Fault) check() error {
 	case !slices.Contains([]Kind{Error, HTTP, Drop, Delay, Hang, Skew}, f.Kind):
 		return fmt.Errorf("fault of kind %q: the kinds are error, http, drop, delay, hang and skew", f.Kind)
 	case f.Kind == Error && f.Code == "":
-		return fmt.Errorf("fault of kind error: code must be given")
+		return errors.New("fault of kind error: code must be given")
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
 		return fmt.Errorf("fault with status %d: the status must lie between 200 and 599", f.Status)
 	case f.Skip < 0 || f.Count < 0 || f.Kind == Delay && f.Duration < 0:
 		return fmt.Errorf("fault of kind %s: skip, count and the duration of a delay can't be negative", f.Kind)
 	case f.Kind == Skew && f.AfterEffect:
-		return fmt.Errorf("fault of kind skew: it can't come after the effect")
+		return errors.New("fault of kind skew: it can't come after the effect")
 	}
 	return nil
 }

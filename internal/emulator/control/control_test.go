@@ -160,7 +160,7 @@ func TestStrangersAreTurnedAway(t *testing.T) {
 	if _, err := control.NewClient(url, "other").Calls(t.Context()); err == nil {
 		t.Error("a service that isn't there answered")
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/v1/tencent-ssm/calls", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/v1/tencent-ssm/calls", http.NoBody)
 	must(t, err)
 	r.Header.Set("Origin", "http://elsewhere.test")
 	answer, err := http.DefaultClient.Do(r)

@@ -26,22 +26,52 @@ func TestAFaultStrikesTheCallAndSaysWhetherItTookEffect(t *testing.T) {
 		effect bool
 		logged emulator.Call
 	}{
-		{"an error code comes instead of the work", emulator.Fails("PutSecretValue", "RequestLimitExceeded.UinLimitExceeded"),
-			"RequestLimitExceeded.UinLimitExceeded", false, emulator.Call{Code: "RequestLimitExceeded.UinLimitExceeded", Fault: emulator.Error}},
-		{"an error code can have an HTTP status", emulator.Fault{Kind: emulator.Error, Code: "InternalError", Status: 500, Operation: "PutSecretValue"},
-			"InternalError", false, emulator.Call{Code: "InternalError", Fault: emulator.Error}},
-		{"an error code can come after the work", emulator.Fault{Kind: emulator.Error, Code: "InternalError", AfterEffect: true, Operation: "PutSecretValue"},
-			"InternalError", true, emulator.Call{Code: "InternalError", Fault: emulator.Error}},
-		{"a proxy's page comes instead of the work", emulator.Fault{Kind: emulator.HTTP, Operation: "PutSecretValue"},
-			"ClientError.ParseJsonError", false, emulator.Call{Fault: emulator.HTTP}},
-		{"a connection is dropped before the work", emulator.Fault{Kind: emulator.Drop, Operation: "PutSecretValue"},
-			"ClientError.NetworkError", false, emulator.Call{Fault: emulator.Drop}},
-		{"an answer is lost after the work", emulator.LostReply("PutSecretValue"),
-			"ClientError.NetworkError", true, emulator.Call{Fault: emulator.Drop}},
-		{"a clock that is off expires the signature", emulator.Fault{Kind: emulator.Skew, Duration: 6 * time.Minute, Operation: "PutSecretValue"},
-			"AuthFailure.SignatureExpire", false, emulator.Call{Code: "AuthFailure.SignatureExpire"}},
-		{"a fault for another secret lets the call pass", emulator.Fault{Kind: emulator.Drop, Secret: "other"},
-			"", true, emulator.Call{}},
+		{
+			"an error code comes instead of the work", emulator.Fails("PutSecretValue", "RequestLimitExceeded.UinLimitExceeded"),
+			"RequestLimitExceeded.UinLimitExceeded", false,
+			emulator.Call{Code: "RequestLimitExceeded.UinLimitExceeded", Fault: emulator.Error},
+		},
+		{
+			"an error code can have an HTTP status",
+			emulator.Fault{Kind: emulator.Error, Code: "InternalError", Status: 500, Operation: "PutSecretValue"},
+			"InternalError", false,
+			emulator.Call{Code: "InternalError", Fault: emulator.Error},
+		},
+		{
+			"an error code can come after the work",
+			emulator.Fault{Kind: emulator.Error, Code: "InternalError", AfterEffect: true, Operation: "PutSecretValue"},
+			"InternalError", true,
+			emulator.Call{Code: "InternalError", Fault: emulator.Error},
+		},
+		{
+			"a proxy's page comes instead of the work",
+			emulator.Fault{Kind: emulator.HTTP, Operation: "PutSecretValue"},
+			"ClientError.ParseJsonError", false,
+			emulator.Call{Fault: emulator.HTTP},
+		},
+		{
+			"a connection is dropped before the work",
+			emulator.Fault{Kind: emulator.Drop, Operation: "PutSecretValue"},
+			"ClientError.NetworkError", false,
+			emulator.Call{Fault: emulator.Drop},
+		},
+		{
+			"an answer is lost after the work", emulator.LostReply("PutSecretValue"),
+			"ClientError.NetworkError", true,
+			emulator.Call{Fault: emulator.Drop},
+		},
+		{
+			"a clock that is off expires the signature",
+			emulator.Fault{Kind: emulator.Skew, Duration: 6 * time.Minute, Operation: "PutSecretValue"},
+			"AuthFailure.SignatureExpire", false,
+			emulator.Call{Code: "AuthFailure.SignatureExpire"},
+		},
+		{
+			"a fault for another secret lets the call pass",
+			emulator.Fault{Kind: emulator.Drop, Secret: "other"},
+			"", true,
+			emulator.Call{},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

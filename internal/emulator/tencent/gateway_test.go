@@ -180,8 +180,10 @@ func TestACallIsAuthenticatedStrictly(t *testing.T) {
 		{"another content type is refused", nil, header("Content-Type", "text/plain"), signatureFailure},
 		{"another timestamp is refused", nil, header("X-TC-Timestamp", fmt.Sprint(noon.Unix()+1)), signatureFailure},
 		{"a query that wasn't signed is refused", nil, func(r *http.Request) { r.URL.RawQuery = "a=b" }, signatureFailure},
-		{"a signed header that changed is refused", func(w *wire) { w.signedHeaders = "content-type;host;x-tc-action" },
-			header("X-TC-Action", "GetSecretValue"), signatureFailure},
+		{
+			"a signed header that changed is refused", func(w *wire) { w.signedHeaders = "content-type;host;x-tc-action" },
+			header("X-TC-Action", "GetSecretValue"), signatureFailure,
+		},
 		{"declaring an unsigned payload afterwards is refused", nil, header("X-TC-Content-SHA256", "UNSIGNED-PAYLOAD"), signatureFailure},
 		{"a missing timestamp is a missing parameter", nil, func(r *http.Request) { r.Header.Del("X-TC-Timestamp") }, "MissingParameter"},
 		{"a timestamp that isn't a number is refused", nil, header("X-TC-Timestamp", "noon"), "InvalidParameter"},

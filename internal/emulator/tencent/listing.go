@@ -108,7 +108,7 @@ func (p listParameters) matches(s *secret, switches Switches) bool {
 		nameFits = s.Name == p.SearchSecretName
 	}
 	stateFits := p.State == 0 || filterStates[p.State] == s.Status
-	return nameFits && stateFits && uint64(s.Type) == p.SecretType && tagsFit(s.Tags, p.TagFilters)
+	return nameFits && stateFits && s.Type == p.SecretType && tagsFit(s.Tags, p.TagFilters)
 }
 
 // tagsFit tells whether every filter's key is there with one of its values, or

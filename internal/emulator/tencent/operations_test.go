@@ -49,27 +49,41 @@ func TestAStatusAllowsAndForbidsCalls(t *testing.T) {
 		seed    emulator.Secret
 		refused map[string]string // code by operation; the others succeed
 	}{
-		{"an enabled custom secret can be used, and neither deleted nor restored", emulator.Secret{State: "Enabled"},
-			map[string]string{"DeleteSecret": failed, "RestoreSecret": failed}},
-		{"a disabled custom secret can be written but not read", emulator.Secret{State: "Disabled"},
-			map[string]string{"GetSecretValue": "ResourceUnavailable.ResourceDisabled", "RestoreSecret": failed}},
-		{"a custom secret that is going to be deleted can only lose versions and be restored",
+		{
+			"an enabled custom secret can be used, and neither deleted nor restored",
+			emulator.Secret{State: "Enabled"},
+			map[string]string{"DeleteSecret": failed, "RestoreSecret": failed},
+		},
+		{
+			"a disabled custom secret can be written but not read",
+			emulator.Secret{State: "Disabled"},
+			map[string]string{"GetSecretValue": "ResourceUnavailable.ResourceDisabled", "RestoreSecret": failed},
+		},
+		{
+			"a custom secret that is going to be deleted can only lose versions and be restored",
 			emulator.Secret{State: "PendingDelete", DeletionTime: time.Now().Add(time.Hour)},
 			map[string]string{
 				"GetSecretValue": "ResourceUnavailable.ResourcePendingDeleted", "PutSecretValue": failed, "UpdateSecret": failed,
 				"UpdateDescription": failed, "EnableSecret": failed, "DisableSecret": failed, "DeleteSecret": failed,
-			}},
-		{"a product secret refuses manual writes", emulator.Secret{Type: "1"},
+			},
+		},
+		{
+			"a product secret refuses manual writes",
+			emulator.Secret{Type: "1"},
 			map[string]string{
 				"PutSecretValue": autoRotated, "UpdateSecret": autoRotated, "DeleteSecretVersion": failed,
 				"DeleteSecret": failed, "RestoreSecret": failed,
-			}},
-		{"a product secret that is being created can only be looked at", emulator.Secret{Type: "1", State: "Creating"},
+			},
+		},
+		{
+			"a product secret that is being created can only be looked at",
+			emulator.Secret{Type: "1", State: "Creating"},
 			map[string]string{
 				"GetSecretValue": uninitialized, "PutSecretValue": autoRotated, "UpdateSecret": autoRotated, "UpdateDescription": failed,
 				"DeleteSecretVersion": uninitialized, "EnableSecret": uninitialized, "DisableSecret": uninitialized,
 				"DeleteSecret": uninitialized, "RestoreSecret": failed,
-			}},
+			},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -118,7 +132,7 @@ func TestASecretGoesThroughItsLife(t *testing.T) {
 	described, err := c.describe("s")
 	wantCode(t, err, "")
 	stored, _ := c.server.Inspect(region, "s")
-	if *described.Status != "PendingDelete" || *described.DeleteTime != uint64(stored.DeletionTime.Unix()) {
+	if *described.Status != "PendingDelete" || fmt.Sprint(*described.DeleteTime) != fmt.Sprint(stored.DeletionTime.Unix()) {
 		t.Errorf("status %s, delete time %d, stored %s", *described.Status, *described.DeleteTime, stored.DeletionTime)
 	}
 	wantCode(t, c.restore("s"), "")

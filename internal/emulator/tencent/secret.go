@@ -30,7 +30,7 @@ const currentVersionID = "SSM_Current"
 type secret struct {
 	Account, Region, Name string
 
-	Type        int
+	Type        uint64
 	Status      string
 	Description string
 	KMSKeyID    string // "" for the default key

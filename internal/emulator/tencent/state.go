@@ -6,6 +6,7 @@ package tencent
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -102,7 +103,7 @@ func (s *secret) export() emulator.Secret {
 		Created: s.Created, DeletionTime: s.DeleteAt,
 	}
 	if s.Type != typeCustom {
-		out.Type = strconv.Itoa(s.Type)
+		out.Type = strconv.FormatUint(s.Type, 10)
 	}
 	for _, v := range s.Versions {
 		exported := emulator.Version{ID: v.ID, Created: v.Created}
@@ -130,8 +131,8 @@ func (s *Server) Seed(seed emulator.Secret) error {
 }
 
 func (s *Server) imported(seed emulator.Secret) (*secret, error) {
-	kind, err := strconv.Atoi(cmp.Or(seed.Type, "0"))
-	if err != nil || kind < 0 || kind > 4 {
+	kind, err := strconv.ParseUint(cmp.Or(seed.Type, "0"), 10, 64)
+	if err != nil || kind > 4 {
 		return nil, fmt.Errorf("type %q: it must be a number from 0 to 4", seed.Type)
 	}
 	status := cmp.Or(seed.State, statusEnabled)
@@ -145,7 +146,7 @@ func (s *Server) imported(seed emulator.Secret) (*secret, error) {
 		return nil, fmt.Errorf("region %q isn't one of %v", seed.Region, s.regions)
 	}
 	if !nameForm.MatchString(seed.Name) {
-		return nil, fmt.Errorf("the name isn't a legal one")
+		return nil, errors.New("the name isn't a legal one")
 	}
 	key, now := keyOf(seed.Ref), s.core.Clock.Now()
 	next := &secret{

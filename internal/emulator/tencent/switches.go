@@ -6,6 +6,7 @@ package tencent
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -44,7 +45,7 @@ func (s Switches) check() error {
 		return fmt.Errorf("switch tag_code is %d: it must be 0, 1 or 2", s.TagCode)
 	}
 	if min(s.ValueLimit, s.VersionLimit, s.SecretLimit, s.DeletionLag) < 0 {
-		return fmt.Errorf("switches for limits and lag can't be negative")
+		return errors.New("switches for limits and lag can't be negative")
 	}
 	return nil
 }
