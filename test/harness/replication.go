@@ -4,6 +4,7 @@
 package harness
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 )
@@ -54,11 +55,17 @@ func (r Replication) AwaitText(name, versionID, want string) {
 func (r Replication) AwaitState(secret, want string) {
 	r.Vault.tb.Helper()
 	Eventually(r.Vault.tb, "status of "+secret, func() error {
-		status := r.Vault.Read("status/" + secret).Data
-		replicas, _ := status["replicas"].(map[string]any)
+		status, err := r.Vault.Client.Logical().ReadWithContext(r.Vault.tb.Context(), Mount+"/status/"+secret)
+		switch {
+		case err != nil:
+			return err
+		case status == nil:
+			return errors.New("there is none")
+		}
+		replicas, _ := status.Data["destinations"].(map[string]any)
 		replica, _ := replicas[Destination].(map[string]any)
 		if got := replica["state"]; got != want {
-			return fmt.Errorf("the state is %v instead of %s: %v", got, want, status)
+			return fmt.Errorf("the state is %v instead of %s: %v", got, want, replica)
 		}
 		return nil
 	})
