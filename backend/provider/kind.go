@@ -51,21 +51,3 @@ type Config struct {
 	// UserAgent names this plugin and its version to the cloud.
 	UserAgent string
 }
-
-// Abilities is what a destination can do beyond the contract; the planner
-// decides by it.
-type Abilities struct {
-	Overwrites      bool // Overwriter: the current value lives under one fixed id
-	DeletesVersions bool // VersionDeleter
-	Switches        bool // Switcher
-	Restores        bool // Restorer
-}
-
-// AbilitiesOf finds out by the interfaces that d has.
-func AbilitiesOf(d Destination) Abilities {
-	_, overwrites := d.(Overwriter)
-	_, deletesVersions := d.(VersionDeleter)
-	_, switches := d.(Switcher)
-	_, restores := d.(Restorer)
-	return Abilities{Overwrites: overwrites, DeletesVersions: deletesVersions, Switches: switches, Restores: restores}
-}

@@ -1,0 +1,166 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package backend
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/engine"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+)
+
+// awaitStatus waits for a secret's replicas, as long as asked for or else as the
+// mount says, and returns where they stand; nil for a secret without any.
+func awaitStatus(ctx context.Context, e *engine.Engine, name string, generation uint64, wait *int) (*engine.SecretStatus, error) {
+	if generation == 0 {
+		return nil, nil
+	}
+	config, err := e.Config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	limit := config.Wait()
+	if wait != nil {
+		limit = time.Duration(*wait) * time.Second
+	}
+	if !config.Paused {
+		e.Wait(ctx, name, generation, limit)
+	}
+	return e.Status(ctx, name)
+}
+
+// attention orders states by how much attention they need, most first.
+var attention = []engine.State{
+	engine.StateBlocked, engine.StateRetrying, engine.StateDisabled, engine.StateDeleting,
+	engine.StatePending, engine.StateWithdrawn, engine.StateInSync,
+}
+
+// overall is the state that needs most attention; "" without replicas.
+func overall(status *engine.SecretStatus) engine.State {
+	for _, state := range attention {
+		for _, r := range status.Replicas {
+			if r.State == state {
+				return state
+			}
+		}
+	}
+	return ""
+}
+
+// addStatus puts where the replicas stand into an answer, in short.
+func addStatus(resp *logical.Response, status *engine.SecretStatus) {
+	if status == nil || len(status.Replicas) == 0 {
+		return
+	}
+	replicas := map[string]any{}
+	for _, r := range status.Replicas {
+		replica := map[string]any{"state": string(r.State), "remote_name": r.RemoteName}
+		if r.VersionID != "" {
+			replica["version"], replica["remote_version"] = r.Version, r.VersionID
+		}
+		if r.Failure != nil {
+			replica["error_class"], replica["error"] = string(r.Failure.Class), r.Failure.Message
+		}
+		replicas[r.Destination] = replica
+	}
+	resp.Data["state"] = string(overall(status))
+	resp.Data[fieldDestinations] = replicas
+}
+
+// warnings name each replica that isn't in sync, why, and what happens next.
+func warnings(status *engine.SecretStatus) []string {
+	if status == nil {
+		return nil
+	}
+	var texts []string
+	for _, r := range status.Replicas {
+		if text := warning(status.Name, r); text != "" {
+			texts = append(texts, text)
+		}
+		for _, note := range r.Notes {
+			texts = append(texts, fmt.Sprintf("destination %s: %s", r.Destination, note))
+		}
+	}
+	return texts
+}
+
+func warning(name string, r engine.ReplicaStatus) string {
+	subject := "destination " + r.Destination + ": "
+	switch r.State {
+	case engine.StateInSync, engine.StateWithdrawn:
+		return ""
+	case engine.StateBlocked, engine.StateRetrying:
+		text := subject + "stored in Vault, but not replicated"
+		if r.Failure != nil {
+			text += fmt.Sprintf(": %s (class %s); %s", r.Failure.Message, r.Failure.Class, r.Failure.Class.Action())
+		}
+		if r.State == engine.StateRetrying {
+			text += "; it is tried again in the background"
+		}
+		return text
+	case engine.StateDisabled:
+		return subject + "stored in Vault, but the destination is disabled; enable it with disabled=false"
+	default:
+		return subject + "stored in Vault and not yet replicated; that goes on in the background, see status/" + name
+	}
+}
+
+func encodeVersion(number uint64, info kvstore.VersionInfo) map[string]any {
+	return map[string]any{
+		fieldVersion:    number,
+		"created_time":  encodeTime(info.CreatedTime),
+		"deletion_time": encodeTime(info.DeletionTime),
+		"destroyed":     info.Destroyed,
+	}
+}
+
+// encodeTime gives RFC 3339, "" for the zero time, as the KV engine does.
+func encodeTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+func encodeSettings(s engine.Settings) map[string]any {
+	settings := map[string]any{}
+	put := func(name string, value any, isSet bool) {
+		if isSet {
+			settings[name] = value
+		}
+	}
+	put(fieldDestinations, s.Destinations, len(s.Destinations) > 0)
+	put(fieldKMSKeyIDs, s.KMSKeyIDs, len(s.KMSKeyIDs) > 0)
+	put(fieldTags, s.Tags, len(s.Tags) > 0)
+	put(fieldDescription, s.Description, s.Description != "")
+	put(fieldRemoteName, s.RemoteName, s.RemoteName != "")
+	put(fieldFormat, string(s.Format), s.Format != "")
+	put(fieldDeletionPolicy, string(s.DeletionPolicy), s.DeletionPolicy != "")
+	return settings
+}
+
+// encodeFailure describes why a replica isn't in sync and what to do.
+func encodeFailure(f *engine.Failure) map[string]any {
+	return map[string]any{
+		"class": string(f.Class), "message": f.Message, "code": f.Code, "request_id": f.RequestID,
+		"since": encodeTime(f.Time), "action": f.Class.Action(),
+	}
+}
+
+// encodeFinding describes one result of a destination's check.
+func encodeFinding(f provider.Finding) map[string]any {
+	finding := map[string]any{"check": f.Check, "ok": f.OK, "message": f.Message}
+	if f.Action != "" {
+		finding["action"] = f.Action
+	}
+	if f.Err != nil {
+		finding["class"], finding["code"], finding["request_id"] = string(f.Err.Class), f.Err.Code, f.Err.RequestID
+	}
+	return finding
+}

@@ -1,0 +1,253 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"sync"
+	"time"
+)
+
+// activity is the work that one secret has outstanding. It exists exactly as
+// long as the secret's pending mark, and is rebuilt from the marks at start.
+type activity struct {
+	// generation grows with every change of the secret. A convergence that
+	// began in an older one doesn't count as the end of the work.
+	generation uint64
+	marked     bool // the mark is in storage
+	since      time.Time
+	progress   map[string]*progress // by destination
+	changed    chan struct{}        // closed when progress changes, then replaced
+}
+
+// progress is how far one replica of a secret has come.
+type progress struct {
+	// settled is the generation for which convergence came to an end: with the
+	// replica in sync, or in need of a person.
+	settled   uint64
+	state     State
+	failure   *Failure
+	attempts  int
+	nextRetry time.Time
+	// doubtful is set when a call was made whose outcome isn't known, or when
+	// that is possible: after a restart.
+	doubtful bool
+}
+
+// activities are the secrets with outstanding work, by name. Memory grows with
+// what is pending, not with what exists.
+type activities struct {
+	mu     sync.Mutex
+	byName map[string]*activity
+	last   uint64 // generation given last
+}
+
+// begin notes a change of the secret and tells whether its mark is still to be
+// stored. The caller holds the secret's lock.
+func (as *activities) begin(name string, now time.Time, destinations []string) (mark bool) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.openLocked(name, now)
+	as.last++
+	a.generation = as.last
+	for _, destination := range destinations {
+		a.progressLocked(destination)
+	}
+	return !a.marked
+}
+
+func (as *activities) openLocked(name string, now time.Time) *activity {
+	a := as.byName[name]
+	if a == nil {
+		a = &activity{since: now, progress: map[string]*progress{}, changed: make(chan struct{})}
+		as.byName[name] = a
+	}
+	return a
+}
+
+// resume takes up a secret whose mark was found in storage. Nothing is known of
+// what was attempted before.
+func (as *activities) resume(name string, since time.Time, destinations []string) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.openLocked(name, since)
+	a.marked, a.since = true, since
+	if a.generation == 0 {
+		as.last++
+		a.generation = as.last
+	}
+	for _, destination := range destinations {
+		a.progressLocked(destination).doubtful = true
+	}
+}
+
+// marked notes that the mark of the secret is in storage.
+func (as *activities) marked(name string) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if a := as.byName[name]; a != nil {
+		a.marked = true
+	}
+}
+
+// end forgets the secret's activity and wakes who waits for it.
+func (as *activities) end(name string) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if a := as.byName[name]; a != nil {
+		delete(as.byName, name)
+		close(a.changed)
+	}
+}
+
+func (a *activity) progressLocked(destination string) *progress {
+	p := a.progress[destination]
+	if p == nil {
+		p = &progress{state: StatePending}
+		a.progress[destination] = p
+	}
+	return p
+}
+
+// start returns the generation that a convergence beginning now will have dealt
+// with, and whether the remote must be looked at first. It is false in ok when
+// the secret has no outstanding work.
+func (as *activities) start(name, destination string) (generation uint64, doubtful, ok bool) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.byName[name]
+	if a == nil {
+		return 0, false, false
+	}
+	return a.generation, a.progressLocked(destination).doubtful, true
+}
+
+// report changes a replica's progress.
+func (as *activities) report(name, destination string, change func(p *progress)) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.byName[name]
+	if a == nil {
+		return
+	}
+	change(a.progressLocked(destination))
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// forget drops the progress of a replica that no longer exists.
+func (as *activities) forget(name, destination string) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if a := as.byName[name]; a != nil {
+		delete(a.progress, destination)
+	}
+}
+
+// generation returns the secret's current generation, 0 if nothing is
+// outstanding.
+func (as *activities) generation(name string) uint64 {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if a := as.byName[name]; a != nil {
+		return a.generation
+	}
+	return 0
+}
+
+// converged tells whether every destination given is in sync as of the secret's
+// current generation.
+func (as *activities) converged(name string, destinations []string) bool {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.byName[name]
+	if a == nil {
+		return true
+	}
+	for _, destination := range destinations {
+		p := a.progress[destination]
+		if p == nil || p.settled != a.generation || p.state != StateInSync && p.state != StateWithdrawn {
+			return false
+		}
+	}
+	return true
+}
+
+// settled tells whether there is nothing more to wait for since generation:
+// each replica is in sync or can't go on by itself. Otherwise it returns a
+// channel that is closed at the next change.
+func (as *activities) settled(name string, generation uint64) (bool, <-chan struct{}) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.byName[name]
+	if a == nil {
+		return true, nil
+	}
+	for _, p := range a.progress {
+		if p.settled < generation {
+			return false, a.changed
+		}
+	}
+	return true, nil
+}
+
+// snapshot returns copies of the progress of a secret's replicas, and since when
+// work is outstanding; nil and zero if none is.
+func (as *activities) snapshot(name string) (map[string]progress, time.Time) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.byName[name]
+	if a == nil {
+		return nil, time.Time{}
+	}
+	copies := make(map[string]progress, len(a.progress))
+	for destination, p := range a.progress {
+		c := *p
+		if c.settled != a.generation && c.state != StateRetrying && c.state != StateDisabled {
+			c.state = StatePending
+		}
+		copies[destination] = c
+	}
+	return copies, a.since
+}
+
+// outstanding counts the replicas that aren't in sync by destination and state,
+// and returns the time of the oldest pending work, zero if there is none.
+func (as *activities) outstanding() (counts map[string]map[State]int, oldest time.Time) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	counts = map[string]map[State]int{}
+	for _, a := range as.byName {
+		if oldest.IsZero() || a.since.Before(oldest) {
+			oldest = a.since
+		}
+		for destination, p := range a.progress {
+			state := p.state
+			if p.settled == a.generation && (state == StateInSync || state == StateWithdrawn) {
+				continue
+			}
+			if p.settled != a.generation && state != StateRetrying && state != StateDisabled {
+				state = StatePending
+			}
+			if counts[destination] == nil {
+				counts[destination] = map[State]int{}
+			}
+			counts[destination][state]++
+		}
+	}
+	return counts, oldest
+}
+
+// names returns the secrets that have outstanding work at the destination, or
+// at any for "".
+func (as *activities) names(destination string) []string {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	var names []string
+	for name, a := range as.byName {
+		if destination == "" || a.progress[destination] != nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,382 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+)
+
+// maxNameBytes is the longest name of a secret.
+const maxNameBytes = 512
+
+// CheckName refuses names that no secret can have.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return Refusef("the secret's name is empty")
+	case len(name) > maxNameBytes:
+		return Refusef("the secret's name has %d bytes, the limit is %d", len(name), maxNameBytes)
+	case strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/"):
+		return Refusef("the secret's name starts or ends with a slash")
+	case slices.Contains(strings.Split(name, "/"), "versions"):
+		return Refusef("the secret's name has the segment %q, which is reserved for the list of versions", "versions")
+	default:
+		return nil
+	}
+}
+
+// Change is one change of a secret: of its value, of its settings, or of both.
+type Change struct {
+	Name string
+	// Request is what the KV store is asked to do; nil for settings alone.
+	Request *logical.Request
+
+	// Data is the value that Request would write; nil if it writes none. A
+	// patch is given as Patch instead.
+	Data  map[string]any
+	Patch map[string]any
+	// CAS is the version that Request checks, for a check ahead of it.
+	CAS *int
+
+	// Implied is the format that the kind of write implies; nil keeps it.
+	Implied  *payload.Format
+	Settings SettingsChange
+
+	// Removes is set when Request deletes the secret with all its versions.
+	Removes bool
+}
+
+// Changed is the result of a change.
+type Changed struct {
+	Response   *logical.Response // of the KV store, nil for settings alone
+	Generation uint64            // to wait for; 0 if the secret has no replicas
+}
+
+// Apply carries out a change. A *RefusedError means that nothing was stored. A
+// refusal by the KV store (a failed check-and-set, say) is in the response, as
+// the store gave it. Replication goes on after Apply returns; see Wait.
+func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
+	defer e.lock(c.Name)()
+	before, err := e.load(ctx, c.Name)
+	if err != nil {
+		return Changed{}, err
+	}
+	next, data, err := e.prepare(ctx, c, before)
+	if err != nil {
+		return Changed{}, err
+	}
+	release, err := e.claimAll(ctx, before, next)
+	if err != nil {
+		return Changed{}, err
+	}
+	defer release()
+	altered := !reflect.DeepEqual(before, next)
+	if altered && data != nil {
+		if err := e.checkCAS(ctx, c); err != nil {
+			return Changed{}, err
+		}
+	}
+	if len(next.Replicas) == 0 && !altered {
+		return e.request(ctx, c)
+	}
+	if err := e.begin(ctx, next); err != nil {
+		return Changed{}, err
+	}
+	return e.commit(ctx, c, before, next, altered)
+}
+
+// commit stores what Apply prepared, after the mark.
+func (e *Engine) commit(ctx context.Context, c Change, before, next *Secret, altered bool) (Changed, error) {
+	defer func() { e.enqueueAll(ctx, next) }()
+	if altered {
+		if err := e.storeSecret(ctx, next); err != nil {
+			return Changed{}, err
+		}
+	}
+	changed, err := e.request(ctx, c)
+	if kvstore.Failed(changed.Response, err) {
+		if altered {
+			if undo := e.storeSecret(ctx, before); undo != nil {
+				e.log.Error("the settings of a refused write can't be taken back", "secret", c.Name, "error", undo)
+			}
+		}
+		return changed, err
+	}
+	if c.Removes {
+		if err := e.bury(ctx, next); err != nil {
+			return Changed{}, err
+		}
+	}
+	if err := e.releaseRenamed(ctx, before, next); err != nil {
+		return Changed{}, err
+	}
+	changed.Generation = e.activities.generation(c.Name)
+	return changed, nil
+}
+
+func (e *Engine) request(ctx context.Context, c Change) (Changed, error) {
+	if c.Request == nil {
+		return Changed{}, nil
+	}
+	resp, err := e.store.Handle(ctx, c.Request)
+	return Changed{Response: resp}, err
+}
+
+// prepare works out the secret's record after the change and the data that will
+// be written, and refuses what can't succeed.
+func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *Secret, data map[string]any, err error) {
+	next = before.clone()
+	if c.Removes {
+		return next, nil, nil
+	}
+	if next.Settings, err = c.Settings.apply(next.Settings); err != nil {
+		return nil, nil, err
+	}
+	data = c.Data
+	if c.Implied != nil {
+		next.Implied = *c.Implied
+	}
+	if c.Patch != nil && len(next.Settings.Destinations) > 0 {
+		if data, err = e.patched(ctx, c); err != nil {
+			return nil, nil, err
+		}
+	}
+	for ref, replica := range next.Replicas {
+		if !next.wants(ref) && replica.Removal == nil {
+			replica.Removal = &Removal{Policy: DeleteRetain}
+		}
+	}
+	if data == nil && c.Settings.IsZero() {
+		return next, nil, nil
+	}
+	check := data
+	if data == nil {
+		if check, err = e.currentData(ctx, c.Name); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, ref := range next.Settings.Destinations {
+		if err := e.want(ctx, next, ref, check); err != nil {
+			return nil, nil, err
+		}
+	}
+	return next, data, nil
+}
+
+// want makes sure that the secret has a replica at the destination, and refuses
+// one that could never be in sync.
+func (e *Engine) want(ctx context.Context, s *Secret, ref string, data map[string]any) error {
+	l, err := e.lane(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if l == nil {
+		return Refusef("destination %s doesn't exist; create it at destinations/%s or choose another", ref, ref)
+	}
+	o := l.current.Load()
+	if !o.destination.Allows(s.Name) {
+		return Refusef("destination %s doesn't take secret %q: its allowed_paths are %s", ref, s.Name, strings.Join(o.destination.AllowedPaths, ", "))
+	}
+	r := e.resolve(s, o.destination)
+	replica := s.Replicas[ref]
+	if replica != nil && !replica.Observed.NeverMade(owner.For(e.mount.ID, s.Name)) {
+		// The name that the replica has stays, however it came about.
+		if s.Settings.RemoteName != "" && s.Settings.RemoteName != replica.RemoteName {
+			return Refusef("destination %s: the replica exists as %q and can't be renamed; take the destination away from the secret first, which leaves the remote secret in place", ref, replica.RemoteName)
+		}
+		r.remoteName = replica.RemoteName
+	}
+	if err := r.check(o.destination, o.kind.Limits, data); err != nil {
+		return err
+	}
+	if replica == nil || replica.RemoteName != r.remoteName {
+		replica = &Replica{RemoteName: r.remoteName, State: StatePending, Observed: plan.Observed{Known: true}}
+		s.Replicas[ref] = replica
+	}
+	replica.Removal = nil
+	return nil
+}
+
+// patched is the data after the patch; nil if there is nothing to patch, which
+// the KV store then says itself.
+func (e *Engine) patched(ctx context.Context, c Change) (map[string]any, error) {
+	current, err := e.currentData(ctx, c.Name)
+	if err != nil || current == nil {
+		return nil, err
+	}
+	old, err := json.Marshal(current)
+	if err != nil {
+		return nil, fmt.Errorf("encode the value to patch: %w", err)
+	}
+	patch, err := json.Marshal(c.Patch)
+	if err != nil {
+		return nil, Refusef("data: the patch can't be encoded as JSON")
+	}
+	merged, err := jsonpatch.MergePatch(old, patch)
+	if err != nil {
+		return nil, Refusef("data: the patch isn't a JSON merge patch")
+	}
+	var data map[string]any
+	if err := json.Unmarshal(merged, &data); err != nil {
+		return nil, fmt.Errorf("decode the patched value: %w", err)
+	}
+	return data, nil
+}
+
+func (e *Engine) currentData(ctx context.Context, name string) (map[string]any, error) {
+	version, err := e.store.ReadVersion(ctx, e.storage, name, 0)
+	if err != nil || version == nil {
+		return nil, err
+	}
+	return version.Data, nil
+}
+
+// checkCAS refuses a write whose check-and-set will fail, before its settings
+// are stored. The store checks again.
+func (e *Engine) checkCAS(ctx context.Context, c Change) error {
+	if c.CAS == nil {
+		return nil
+	}
+	meta, err := e.store.ReadMetadata(ctx, e.storage, c.Name)
+	if err != nil {
+		return err
+	}
+	var current uint64
+	if meta != nil {
+		current = meta.Current
+	}
+	if *c.CAS < 0 || uint64(*c.CAS) != current {
+		return Refusef("check-and-set parameter did not match the current version")
+	}
+	return nil
+}
+
+// begin notes a change of the secret and stores its mark. The caller holds the
+// secret's lock.
+func (e *Engine) begin(ctx context.Context, s *Secret) error {
+	now := time.Now().UTC()
+	if !e.activities.begin(s.Name, now, s.destinations()) {
+		return nil
+	}
+	if err := pendings.Put(ctx, e.storage, e.mount.id(s.Name), &pendingRecord{Name: s.Name, Since: now}); err != nil {
+		e.activities.end(s.Name)
+		return err
+	}
+	e.activities.marked(s.Name)
+	return nil
+}
+
+// buryDeleted notes that a secret is gone from the KV store, if it still is.
+func (e *Engine) buryDeleted(ctx context.Context, name string) error {
+	defer e.lock(name)()
+	meta, err := e.store.ReadMetadata(ctx, e.storage, name)
+	if err != nil || meta != nil {
+		return err
+	}
+	s, err := e.load(ctx, name)
+	if err != nil {
+		return err
+	}
+	return e.bury(ctx, s)
+}
+
+// bury decides what becomes of each replica of a deleted secret while its
+// settings are known, and then drops the settings: a secret that is made anew
+// under the name starts afresh. The caller holds the secret's lock.
+func (e *Engine) bury(ctx context.Context, s *Secret) error {
+	for ref, replica := range s.Replicas {
+		if !s.wants(ref) {
+			continue
+		}
+		l, err := e.lane(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if l != nil {
+			removal := e.resolve(s, l.current.Load().destination).removal
+			replica.Removal, replica.State = &removal, StateDeleting
+		}
+	}
+	s.Settings, s.Implied = Settings{}, ""
+	return e.storeSecret(ctx, s)
+}
+
+// Sync queues a secret's replicas now, also those that are blocked.
+func (e *Engine) Sync(ctx context.Context, name string) (Changed, error) {
+	defer e.lock(name)()
+	s, err := e.load(ctx, name)
+	if err != nil {
+		return Changed{}, err
+	}
+	if len(s.Replicas) == 0 {
+		return Changed{}, Refusef("secret %q has no destinations; give it some with destinations=type/name at secrets/%s", name, name)
+	}
+	if err := e.begin(ctx, s); err != nil {
+		return Changed{}, err
+	}
+	e.enqueueAll(ctx, s)
+	return Changed{Generation: e.activities.generation(name)}, nil
+}
+
+// enqueueAll puts the secret in the queue of each of its destinations, to be
+// worked on at once.
+func (e *Engine) enqueueAll(ctx context.Context, s *Secret) {
+	for _, ref := range s.destinations() {
+		e.enqueueAt(ctx, ref, s.Name)
+	}
+}
+
+func (e *Engine) enqueueAt(ctx context.Context, ref, name string) {
+	l, err := e.lane(ctx, ref)
+	if err != nil || l == nil {
+		e.log.Error("the destination of a replica can't be opened", "destination", ref, "secret", name, "error", err)
+		return
+	}
+	l.backoff.forget(name)
+	l.queue.Add(name)
+}
+
+// enqueue queues the outstanding replicas of a secret.
+func (e *Engine) enqueue(ctx context.Context, name string) {
+	outstanding, _ := e.activities.snapshot(name)
+	for ref := range outstanding {
+		e.enqueueAt(ctx, ref, name)
+	}
+}
+
+// Wait blocks until the secret's replicas are in sync as of generation, or can't
+// go on by themselves, or until ctx is done or the time is over. It doesn't tell
+// which; Status does. Replication goes on in any case.
+func (e *Engine) Wait(ctx context.Context, name string, generation uint64, limit time.Duration) {
+	if generation == 0 || limit <= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		done, changed := e.activities.settled(name, generation)
+		if done {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

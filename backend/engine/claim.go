@@ -1,0 +1,105 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+)
+
+// A claim says which secret owns a remote name at a destination. It is stored
+// before the record of the secret that wants it, and removed after. A claim whose
+// secret has no such replica is left over from a crash, and the next who wants
+// the name takes it.
+
+func (e *Engine) claimID(ref, remoteName string) string { return ref + "/" + e.mount.id(remoteName) }
+
+// claimAll claims the remote names that next has beyond before. The names are
+// kept for this change until release is called, by when next has been stored, or
+// won't be.
+func (e *Engine) claimAll(ctx context.Context, before, next *Secret) (release func(), err error) {
+	var held []string
+	release = func() {
+		e.claimLock.Lock()
+		defer e.claimLock.Unlock()
+		for _, id := range held {
+			delete(e.claiming, id)
+		}
+	}
+	for _, ref := range next.destinations() {
+		remoteName := next.Replicas[ref].RemoteName
+		if old := before.Replicas[ref]; old != nil && old.RemoteName == remoteName {
+			continue
+		}
+		if err := e.claim(ctx, next.Name, ref, remoteName); err != nil {
+			release()
+			return nil, err
+		}
+		held = append(held, e.claimID(ref, remoteName))
+	}
+	return release, nil
+}
+
+func (e *Engine) claim(ctx context.Context, secret, ref, remoteName string) error {
+	e.claimLock.Lock()
+	defer e.claimLock.Unlock()
+	if e.lanes.get(ref) == nil {
+		return Refusef("destination %s was just deleted", ref)
+	}
+	id := e.claimID(ref, remoteName)
+	holder, err := e.holder(ctx, id, ref, remoteName)
+	if err != nil {
+		return err
+	}
+	if holder != "" && holder != secret {
+		return Refusef("destination %s: the remote name %q is taken by secret %q; set remote_name to another name", ref, remoteName, holder)
+	}
+	if err := claims.Put(ctx, e.storage, id, &claimRecord{Secret: secret, RemoteName: remoteName}); err != nil {
+		return err
+	}
+	e.claiming[id] = secret
+	return nil
+}
+
+// holder returns the secret that owns the remote name, "" if none does.
+func (e *Engine) holder(ctx context.Context, id, ref, remoteName string) (string, error) {
+	if secret := e.claiming[id]; secret != "" {
+		return secret, nil
+	}
+	stored, err := claims.Get(ctx, e.storage, id)
+	if err != nil || stored == nil {
+		return "", err
+	}
+	s, err := e.load(ctx, stored.Secret)
+	if err != nil {
+		return "", err
+	}
+	if replica := s.Replicas[ref]; replica == nil || replica.RemoteName != remoteName {
+		return "", nil
+	}
+	return stored.Secret, nil
+}
+
+// releaseClaim gives a remote name free, if the secret holds it.
+func (e *Engine) releaseClaim(ctx context.Context, secret, ref, remoteName string) error {
+	e.claimLock.Lock()
+	defer e.claimLock.Unlock()
+	id := e.claimID(ref, remoteName)
+	stored, err := claims.Get(ctx, e.storage, id)
+	if err != nil || stored == nil || stored.Secret != secret {
+		return err
+	}
+	return claims.Delete(ctx, e.storage, id)
+}
+
+// releaseRenamed gives free what a change no longer uses.
+func (e *Engine) releaseRenamed(ctx context.Context, before, next *Secret) error {
+	for ref, old := range before.Replicas {
+		if replica := next.Replicas[ref]; replica != nil && replica.RemoteName != old.RemoteName {
+			if err := e.releaseClaim(ctx, next.Name, ref, old.RemoteName); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+)
+
+// callTimeout bounds one remote call. Cloud APIs answer within a second or
+// fail; what takes longer is better begun anew.
+const callTimeout = 30 * time.Second
+
+// maxPlans bounds how often one convergence plans anew. Looking, acting, and
+// looking again after a surprise takes four.
+const maxPlans = 6
+
+// convergence makes one remote secret what it should be: plan, carry out, plan
+// again until nothing is left to do.
+type convergence struct {
+	e    *Engine
+	o    *opened
+	name string // of the remote secret
+
+	want    plan.Desired
+	value   provider.Value // set if want's value may have to be sent
+	format  string
+	have    plan.Observed
+	applied *Applied
+}
+
+// converge returns nil when the remote is as wanted. What was done until an
+// error is in c.have.
+func (c *convergence) converge(ctx context.Context) error {
+	for range maxPlans {
+		p := plan.Make(c.want, c.have, c.o.abilities, c.o.kind.Limits)
+		switch {
+		case p.Refusal != nil:
+			return p.Refusal
+		case p.Look:
+			if err := c.look(ctx); err != nil {
+				return err
+			}
+		case len(p.Steps) == 0:
+			return nil
+		default:
+			if err := c.carryOut(ctx, p.Steps); err != nil && !c.surprised(err) {
+				return err
+			}
+		}
+	}
+	return &provider.Error{Class: provider.ClassInternal, Message: "the remote secret doesn't become what was asked for, although every call succeeds"}
+}
+
+// surprised tells whether err shows that the remote isn't what it was thought
+// to be, which one look can clear up.
+func (c *convergence) surprised(err error) bool {
+	switch provider.ClassOf(err) {
+	case provider.ClassExists, provider.ClassNotFound, provider.ClassConflict, provider.ClassLimit:
+		if c.have.Looked {
+			return false
+		}
+		c.have.Known = false
+		return true
+	default:
+		return false
+	}
+}
+
+// look reads the remote's metadata; the list of versions only if it is ours to
+// work with.
+func (c *convergence) look(ctx context.Context) error {
+	var found provider.Secret
+	var versions []provider.Version
+	err := c.call(ctx, func(ctx context.Context) (err error) {
+		found, err = c.o.remote.Describe(ctx, c.name)
+		return err
+	})
+	if provider.IsNotFound(err) {
+		c.have = plan.Absent()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	seen := plan.Seen(found, nil, c.have)
+	if seen.Owner() == c.want.Owner && !seen.CloudManaged {
+		err = c.call(ctx, func(ctx context.Context) (err error) {
+			versions, err = c.o.remote.Versions(ctx, c.name)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		seen = plan.Seen(found, versions, c.have)
+	}
+	c.have = seen
+	return nil
+}
+
+// carryOut performs the steps until one fails.
+func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
+	for _, step := range steps {
+		id, err := c.perform(ctx, step)
+		if err != nil {
+			if provider.IsAmbiguous(err) {
+				c.have.Known = false
+			}
+			return err
+		}
+		c.have = plan.Done(c.want, c.have, step, id)
+	}
+	return nil
+}
+
+func (c *convergence) perform(ctx context.Context, step plan.Step) (id string, err error) {
+	err = c.call(ctx, func(ctx context.Context) error {
+		switch step.Action {
+		case plan.Create:
+			id, err = c.create(ctx, step)
+		case plan.PutVersion:
+			id, err = c.o.remote.PutVersion(ctx, c.name, step.VersionID, c.value)
+		case plan.Overwrite:
+			id, err = step.VersionID, provider.Overwrite(ctx, c.o.remote, c.name, step.VersionID, c.value)
+		case plan.DeleteVersion:
+			err = provider.DeleteVersion(ctx, c.o.remote, c.name, step.VersionID)
+		case plan.SetDescription:
+			err = c.o.remote.SetDescription(ctx, c.name, step.Description)
+		case plan.Enable:
+			err = provider.Enable(ctx, c.o.remote, c.name)
+		case plan.Disable:
+			err = provider.Disable(ctx, c.o.remote, c.name)
+		case plan.Restore:
+			err = provider.Restore(ctx, c.o.remote, c.name)
+		case plan.Delete:
+			err = c.o.remote.Delete(ctx, c.name, step.After)
+		default:
+			err = &provider.Error{Class: provider.ClassInternal, Message: fmt.Sprintf("no call for the step %q", step.Action)}
+		}
+		return err
+	})
+	return id, err
+}
+
+func (c *convergence) create(ctx context.Context, step plan.Step) (string, error) {
+	created, err := c.o.remote.Create(ctx, c.name, provider.NewSecret{
+		VersionID: step.VersionID, Value: c.value, Description: step.Description,
+		Tags: c.want.Tags, KMSKeyID: c.want.KMSKeyID,
+	})
+	if err != nil {
+		return "", err
+	}
+	c.applied = &Applied{KMSKeyID: c.want.KMSKeyID, Tags: c.want.Tags}
+	if created.TagsError != nil {
+		c.applied.Tags, c.applied.TagsFailure = nil, c.e.failure(created.TagsError)
+	}
+	return created.VersionID, nil
+}
+
+// call makes one remote call within the destination's rate and a time limit.
+func (c *convergence) call(ctx context.Context, remote func(context.Context) error) error {
+	if c.o.limiter != nil {
+		if err := c.o.limiter.Wait(ctx); err != nil {
+			return fmt.Errorf("wait for the destination's turn: %w", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return remote(ctx)
+}

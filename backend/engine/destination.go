@@ -1,0 +1,239 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
+)
+
+// Destination is one cloud account and region to replicate into. A value of it
+// is never changed once it is handed out.
+type Destination struct {
+	Type string
+	Name string
+
+	Region   string
+	Endpoint string
+	CACert   string
+
+	AuthMethod      string
+	AccessKeyID     string
+	AccessKeySecret sensitive.String
+	SecurityToken   sensitive.String
+
+	KMSKeyID             string // for new secrets
+	CustomTags           map[string]string
+	Format               payload.Format
+	DeletionPolicy       DeletionPolicy
+	RecoveryWindowDays   int      // 0 for the service's default
+	AllowedPaths         []string // globs on secret names; none allows all
+	MaxRequestsPerSecond float64  // 0 for no limit of our own
+	Disabled             bool
+
+	// For services without a label for the current version.
+	NoVersionHistory bool
+	CurrentVersionID string // "" for the kind's default
+
+	Settings map[string]string // the kind's own
+}
+
+// AuthAccessKey is the auth method with a fixed key pair.
+const AuthAccessKey = "access_key"
+
+// Ref names the destination as secrets do: "tencent-ssm/prod".
+func (d *Destination) Ref() string { return d.Type + "/" + d.Name }
+
+// Allows tells whether the secret name may be sent here.
+func (d *Destination) Allows(name string) bool {
+	if len(d.AllowedPaths) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(d.AllowedPaths, func(glob string) bool {
+		ok, err := doublestar.Match(glob, name)
+		return err == nil && ok
+	})
+}
+
+func (d *Destination) windowDays(kind provider.Kind) int {
+	return firstSet(d.RecoveryWindowDays, kind.Limits.Window.DefaultDays)
+}
+
+// pointer is the version id that always holds the current value, "" where the
+// service has labels for that.
+func (d *Destination) pointer(kind provider.Kind) string {
+	if kind.CurrentVersionID == "" {
+		return ""
+	}
+	return firstSet(d.CurrentVersionID, kind.CurrentVersionID)
+}
+
+// destinationRecord is how a destination is stored: the one place where its
+// credentials are plain text.
+type destinationRecord struct {
+	Region               string            `json:"region,omitempty"`
+	Endpoint             string            `json:"endpoint,omitempty"`
+	CACert               string            `json:"ca_cert,omitempty"`
+	AuthMethod           string            `json:"auth_method,omitempty"`
+	AccessKeyID          string            `json:"access_key_id,omitempty"`
+	AccessKeySecret      string            `json:"access_key_secret,omitempty"`
+	SecurityToken        string            `json:"security_token,omitempty"`
+	KMSKeyID             string            `json:"kms_key_id,omitempty"`
+	CustomTags           map[string]string `json:"custom_tags,omitempty"`
+	Format               payload.Format    `json:"format,omitempty"`
+	DeletionPolicy       DeletionPolicy    `json:"deletion_policy,omitempty"`
+	RecoveryWindowDays   int               `json:"recovery_window_days,omitempty"`
+	AllowedPaths         []string          `json:"allowed_paths,omitempty"`
+	MaxRequestsPerSecond float64           `json:"max_requests_per_second,omitempty"`
+	Disabled             bool              `json:"disabled,omitempty"`
+	NoVersionHistory     bool              `json:"no_version_history,omitempty"`
+	CurrentVersionID     string            `json:"current_version_id,omitempty"`
+	Settings             map[string]string `json:"settings,omitempty"`
+
+	// Sweep is set while a change of the settings isn't yet applied to all of
+	// the destination's replicas; it survives a restart.
+	Sweep bool `json:"sweep,omitempty"`
+}
+
+func (d *Destination) record(sweep bool) *destinationRecord {
+	return &destinationRecord{
+		Region: d.Region, Endpoint: d.Endpoint, CACert: d.CACert,
+		AuthMethod: d.AuthMethod, AccessKeyID: d.AccessKeyID,
+		AccessKeySecret: d.AccessKeySecret.Reveal(), SecurityToken: d.SecurityToken.Reveal(),
+		KMSKeyID: d.KMSKeyID, CustomTags: d.CustomTags, Format: d.Format,
+		DeletionPolicy: d.DeletionPolicy, RecoveryWindowDays: d.RecoveryWindowDays,
+		AllowedPaths: d.AllowedPaths, MaxRequestsPerSecond: d.MaxRequestsPerSecond, Disabled: d.Disabled,
+		NoVersionHistory: d.NoVersionHistory, CurrentVersionID: d.CurrentVersionID,
+		Settings: d.Settings, Sweep: sweep,
+	}
+}
+
+func (r *destinationRecord) destination(kind, name string) *Destination {
+	d := &Destination{
+		Type: kind, Name: name, Region: r.Region, Endpoint: r.Endpoint, CACert: r.CACert,
+		AuthMethod: r.AuthMethod, AccessKeyID: r.AccessKeyID,
+		KMSKeyID: r.KMSKeyID, CustomTags: r.CustomTags, Format: r.Format,
+		DeletionPolicy: r.DeletionPolicy, RecoveryWindowDays: r.RecoveryWindowDays,
+		AllowedPaths: r.AllowedPaths, MaxRequestsPerSecond: r.MaxRequestsPerSecond, Disabled: r.Disabled,
+		NoVersionHistory: r.NoVersionHistory, CurrentVersionID: r.CurrentVersionID,
+		Settings: r.Settings,
+	}
+	if r.AccessKeySecret != "" {
+		d.AccessKeySecret = sensitive.NewString(r.AccessKeySecret)
+	}
+	if r.SecurityToken != "" {
+		d.SecurityToken = sensitive.NewString(r.SecurityToken)
+	}
+	return d
+}
+
+// check refuses settings that could never work. It makes no remote call.
+func (d *Destination) check(kind provider.Kind) error {
+	limits := kind.Limits
+	if d.AuthMethod != AuthAccessKey {
+		return Refusef("auth_method %q isn't available for %s in this version, possible is %s", d.AuthMethod, d.Type, AuthAccessKey)
+	}
+	if err := limits.Tags.Check(d.CustomTags); err != nil {
+		return Refusef("custom_tags: %v", err)
+	}
+	if d.RecoveryWindowDays != 0 {
+		if err := limits.Window.Check(d.RecoveryWindowDays); err != nil {
+			return Refusef("recovery_window_days: %v", err)
+		}
+	}
+	for _, glob := range d.AllowedPaths {
+		if !doublestar.ValidatePattern(glob) {
+			return Refusef("allowed_paths: %q isn't a valid glob; * stands for a part of one segment, ** for any number of segments", glob)
+		}
+	}
+	if d.MaxRequestsPerSecond < 0 {
+		return Refusef("max_requests_per_second: %v is negative", d.MaxRequestsPerSecond)
+	}
+	if kind.CurrentVersionID == "" && (d.CurrentVersionID != "" || d.NoVersionHistory) {
+		return Refusef("current_version_id and version_history have no meaning for %s, whose service marks the current version itself", d.Type)
+	}
+	if d.CurrentVersionID != "" {
+		if err := checkPointer(d.CurrentVersionID, limits); err != nil {
+			return err
+		}
+	}
+	if _, _, err := open(kind, d, ""); err != nil {
+		return Refusef("%v", err)
+	}
+	return nil
+}
+
+// changes tells whether replicas have to be looked at again after d became next.
+func (d *Destination) changes(next *Destination) bool {
+	return d.Format != next.Format || d.NoVersionHistory != next.NoVersionHistory ||
+		d.CurrentVersionID != next.CurrentVersionID || d.KMSKeyID != next.KMSKeyID ||
+		!maps.Equal(d.CustomTags, next.CustomTags)
+}
+
+// moves tells whether next is another place than d, where the replicas of d
+// don't exist.
+func (d *Destination) moves(next *Destination) bool {
+	return d.Region != next.Region
+}
+
+// open makes the provider's destination, with a transport of its own.
+func open(kind provider.Kind, d *Destination, userAgent string) (provider.Destination, *http.Transport, error) {
+	endpoint, err := provider.ParseEndpoint(d.Endpoint)
+	if err != nil {
+		return nil, nil, fmt.Errorf("endpoint: %w", err)
+	}
+	transport, err := provider.NewTransport(d.CACert)
+	if err != nil {
+		return nil, nil, fmt.Errorf("ca_cert: %w", err)
+	}
+	remote, err := kind.Open(provider.Config{
+		Region: d.Region, Endpoint: endpoint,
+		AccessKeyID: d.AccessKeyID, AccessKeySecret: d.AccessKeySecret, SecurityToken: d.SecurityToken,
+		Settings: d.Settings, Transport: transport, UserAgent: userAgent,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return remote, transport, nil
+}
+
+func checkPointer(id string, limits provider.Limits) error {
+	const allowed = "letters, digits, _, - and ."
+	rule := provider.NameRule{MaxBytes: limits.VersionIDBytes, Punctuation: "_-.", FirstAlphanumeric: true}
+	if rule.Check(id) != nil {
+		return Refusef("current_version_id %q isn't a version id: at most %d of %s, a letter or digit first", abbreviate(id), limits.VersionIDBytes, allowed)
+	}
+	if plan.ParseVersionID(id).Number > 0 {
+		return Refusef("current_version_id %q has the form of a version in the history; choose another", id)
+	}
+	return nil
+}
+
+// Destination returns a destination by its ref, nil if there is none.
+func (e *Engine) Destination(ctx context.Context, ref string) (*Destination, error) {
+	l, err := e.lane(ctx, ref)
+	if err != nil || l == nil {
+		return nil, err
+	}
+	return l.current.Load().destination, nil
+}
+
+func splitRef(ref string) (kind, name string, err error) {
+	kind, name, found := strings.Cut(ref, "/")
+	if !found || kind == "" || name == "" || strings.Contains(name, "/") {
+		return "", "", Refusef("destination %q isn't of the form type/name, as in tencent-ssm/prod", abbreviate(ref))
+	}
+	return kind, name, nil
+}

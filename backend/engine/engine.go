@@ -1,0 +1,320 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+// Package engine keeps the replicas of secrets what they should be.
+//
+// Vault holds the truth: the value in the KV v2 store, the settings in the
+// secret's record. A change is made under the secret's lock in this order:
+//
+//	check everything, remote names and values included
+//	store the pending mark
+//	store the secret's record, if its settings or destinations change
+//	store the value
+//
+// and then the secret is put in the queue of each of its destinations. From
+// there on nothing remembers what the change was. Convergence reads what should
+// be, what was last seen or made at the destination, lets [plan] decide, carries
+// the steps out and stores what it did. The mark is removed when all replicas
+// are in sync and no newer change came meanwhile, so a crash at any point leaves
+// a mark, and a mark is all that is needed to go on.
+//
+// No lock is held during a remote call.
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-uuid"
+	"github.com/hashicorp/vault/sdk/helper/locksutil"
+	"github.com/hashicorp/vault/sdk/logical"
+	"golang.org/x/time/rate"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+)
+
+// Options are what an engine needs.
+type Options struct {
+	Storage   logical.Storage // the mount's, usable from background work
+	Store     *kvstore.Store
+	Kinds     []provider.Kind
+	Logger    hclog.Logger
+	UserAgent string
+}
+
+// Engine is one mount's replication. It is safe for concurrent use.
+type Engine struct {
+	storage   logical.Storage
+	store     *kvstore.Store
+	kinds     map[string]provider.Kind
+	log       hclog.Logger
+	userAgent string
+	mount     mountRecord
+
+	locks      []*locksutil.LockEntry // by secret name
+	claimLock  sync.Mutex             // over claiming, and over checking and storing a claim
+	claiming   map[string]string      // claim id to secret, for claims whose secret isn't stored yet
+	destLock   sync.Mutex             // over changing a destination
+	config     atomic.Pointer[Config] // nil when not loaded
+	lanes      lanes
+	activities activities
+
+	life   sync.Mutex      // over started
+	ctx    context.Context //nolint:containedctx // the life of background work, from Start to Stop
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+}
+
+// Open loads the engine's state and, the first time, makes the mount's
+// identity. On a node that can't write to storage it serves reads; there the
+// identity must exist already.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	e := &Engine{
+		storage: o.Storage, store: o.Store, log: o.Logger, userAgent: o.UserAgent,
+		kinds:      map[string]provider.Kind{},
+		claiming:   map[string]string{},
+		locks:      locksutil.CreateLocks(),
+		lanes:      lanes{byRef: map[string]*lane{}},
+		activities: activities{byName: map[string]*activity{}},
+	}
+	for _, kind := range o.Kinds {
+		e.kinds[kind.Type] = kind
+	}
+	if err := e.identify(ctx); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) identify(ctx context.Context) error {
+	stored, err := mounts.Get(ctx, e.storage, "")
+	if err != nil {
+		return err
+	}
+	if stored == nil {
+		stored = &mountRecord{Key: make([]byte, 32)}
+		if stored.ID, err = uuid.GenerateUUID(); err != nil {
+			return fmt.Errorf("make the mount's id: %w", err)
+		}
+		_, _ = rand.Read(stored.Key) // never fails
+		if err := mounts.Put(ctx, e.storage, "", stored); err != nil {
+			return err
+		}
+	}
+	e.mount = *stored
+	return nil
+}
+
+// MountID is the id that marks this mount's remote secrets.
+func (e *Engine) MountID() string { return e.mount.ID }
+
+// Kinds are the types of destinations, by type.
+func (e *Engine) Kinds() map[string]provider.Kind { return e.kinds }
+
+// Start begins to work off what is pending. It returns at once.
+func (e *Engine) Start() {
+	e.life.Lock()
+	defer e.life.Unlock()
+	if e.ctx != nil {
+		return
+	}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	for _, l := range e.lanes.all() {
+		l.run(e.process)
+	}
+	ctx := e.ctx
+	e.work.Go(func() { e.resume(ctx) })
+}
+
+// Started tells whether background work runs.
+func (e *Engine) Started() bool {
+	e.life.Lock()
+	defer e.life.Unlock()
+	return e.ctx != nil
+}
+
+// Stop ends all background work and waits for it. Calls under way are
+// cancelled; their secrets stay marked.
+func (e *Engine) Stop() {
+	e.life.Lock()
+	if e.cancel != nil {
+		e.cancel()
+	}
+	e.life.Unlock()
+	e.work.Wait()
+	for _, l := range e.lanes.all() {
+		l.close()
+	}
+}
+
+// lock locks a secret by name until the returned function is called.
+func (e *Engine) lock(name string) (unlock func()) {
+	entry := locksutil.LockForKey(e.locks, name)
+	entry.Lock()
+	return entry.Unlock
+}
+
+// Config returns the mount's settings.
+func (e *Engine) Config(ctx context.Context) (Config, error) {
+	if c := e.config.Load(); c != nil {
+		return *c, nil
+	}
+	stored, err := configs.Get(ctx, e.storage, "")
+	if err != nil {
+		return Config{}, err
+	}
+	if stored == nil {
+		stored = &Config{}
+	}
+	e.config.Store(stored)
+	return *stored, nil
+}
+
+// PutConfig stores the mount's settings. Ending a pause takes up the work.
+func (e *Engine) PutConfig(ctx context.Context, c Config) error {
+	if err := configs.Put(ctx, e.storage, "", &c); err != nil {
+		return err
+	}
+	before := e.config.Swap(&c)
+	if !c.Paused && (before == nil || before.Paused) {
+		for _, name := range e.activities.names("") {
+			e.enqueue(ctx, name)
+		}
+	}
+	return nil
+}
+
+// Invalidate drops what is cached of a storage key that another node changed.
+func (e *Engine) Invalidate(key string) {
+	if key == configs.Prefix {
+		e.config.Store(nil)
+	}
+	if ref, found := strings.CutPrefix(key, destinations.Prefix); found {
+		if l := e.lanes.remove(ref); l != nil {
+			// Other nodes' changes reach nodes that don't replicate, so there
+			// are no workers to wait for.
+			l.close()
+		}
+	}
+}
+
+// lane returns the lane of a destination, opening it if need be; nil if there
+// is no such destination.
+func (e *Engine) lane(ctx context.Context, ref string) (*lane, error) {
+	if l := e.lanes.get(ref); l != nil {
+		return l, nil
+	}
+	kind, name, err := splitRef(ref)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := destinations.Get(ctx, e.storage, ref)
+	if err != nil || stored == nil {
+		return nil, err
+	}
+	o, err := e.open(stored.destination(kind, name))
+	if err != nil {
+		return nil, err
+	}
+	return e.addLane(o), nil
+}
+
+func (e *Engine) addLane(o *opened) *lane {
+	e.life.Lock()
+	defer e.life.Unlock()
+	ctx := e.ctx
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	added := newLane(ctx, o)
+	kept := e.lanes.add(added)
+	switch {
+	case kept != added:
+		added.close()
+	case e.ctx != nil && e.ctx.Err() == nil:
+		added.run(e.process)
+	}
+	return kept
+}
+
+func (e *Engine) open(d *Destination) (*opened, error) {
+	kind, found := e.kinds[d.Type]
+	if !found {
+		return nil, fmt.Errorf("destination %s has a type that this plugin doesn't know", d.Ref())
+	}
+	remote, transport, err := open(kind, d, e.userAgent)
+	if err != nil {
+		return nil, fmt.Errorf("open destination %s: %w", d.Ref(), err)
+	}
+	o := &opened{destination: d, kind: kind, remote: remote, abilities: provider.AbilitiesOf(remote), transport: transport}
+	if d.MaxRequestsPerSecond > 0 {
+		o.limiter = rate.NewLimiter(rate.Limit(d.MaxRequestsPerSecond), max(1, int(d.MaxRequestsPerSecond)))
+	}
+	return o, nil
+}
+
+// resume takes up what the marks in storage say is pending, and the sweeps of
+// destinations. It tries again until storage answers.
+func (e *Engine) resume(ctx context.Context) {
+	for attempt := 0; ; attempt++ {
+		err := errors.Join(e.resumePending(ctx), e.resumeSweeps(ctx))
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		e.log.Error("pending replication can't be taken up yet, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(min(firstRetry<<min(attempt, 6), time.Minute)):
+		}
+	}
+}
+
+func (e *Engine) resumePending(ctx context.Context) error {
+	ids, err := pendings.List(ctx, e.storage, "")
+	if err != nil {
+		return err
+	}
+	if len(ids) > 0 {
+		e.log.Info("taking up pending replication", "secrets", len(ids))
+	}
+	for _, id := range ids {
+		mark, err := pendings.Get(ctx, e.storage, id)
+		if err != nil {
+			return err
+		}
+		if mark == nil {
+			continue
+		}
+		if err := e.takeUp(ctx, mark.Name, mark.Since); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeUp queues a marked secret at all its destinations. The lock keeps it apart
+// from a write to the same secret.
+func (e *Engine) takeUp(ctx context.Context, name string, since time.Time) error {
+	defer e.lock(name)()
+	s, err := e.load(ctx, name)
+	if err != nil {
+		return err
+	}
+	e.activities.resume(name, since, s.destinations())
+	if len(s.Replicas) == 0 {
+		return e.finish(ctx, s)
+	}
+	for _, ref := range s.destinations() {
+		e.enqueueAt(ctx, ref, name)
+	}
+	return nil
+}

@@ -1,0 +1,363 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+)
+
+// load returns a secret's record, an empty one if there is none.
+func (e *Engine) load(ctx context.Context, name string) (*Secret, error) {
+	s, err := secrets.Get(ctx, e.storage, e.mount.id(name))
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return &Secret{Name: name}, nil
+	}
+	if s.Name != name {
+		return nil, fmt.Errorf("the record of secret %q holds another secret's name", name)
+	}
+	return s, nil
+}
+
+// storeSecret writes a secret's record, or removes it when nothing is left in it.
+func (e *Engine) storeSecret(ctx context.Context, s *Secret) error {
+	if s.isEmpty() {
+		return secrets.Delete(ctx, e.storage, e.mount.id(s.Name))
+	}
+	return secrets.Put(ctx, e.storage, e.mount.id(s.Name), s)
+}
+
+func (s *Secret) destinations() []string { return slices.Sorted(maps.Keys(s.Replicas)) }
+
+// process is one turn of a lane's worker.
+func (e *Engine) process(l *lane, name string) {
+	generation, doubtful, ok := e.activities.start(name, l.ref)
+	if !ok || l.ctx.Err() != nil {
+		return
+	}
+	o := l.current.Load()
+	config, err := e.Config(l.ctx)
+	switch {
+	case err != nil:
+		e.retry(l, name, err)
+		return
+	case config.Paused:
+		return // the end of the pause queues it again
+	case o.destination.Disabled:
+		e.activities.report(name, l.ref, func(p *progress) {
+			p.state, p.settled, p.failure, p.nextRetry = StateDisabled, generation, nil, time.Time{}
+		})
+		return
+	}
+	result, err := e.reconcile(l.ctx, o, name, doubtful)
+	if err == nil {
+		err = e.save(l.ctx, l.ref, name, generation, result)
+	}
+	switch {
+	case l.ctx.Err() != nil:
+	case err != nil:
+		e.retry(l, name, err)
+	case result.err != nil && provider.ClassOf(result.err).Recovers():
+		e.retry(l, name, result.err)
+	default:
+		l.backoff.forget(name)
+	}
+}
+
+// retry queues the name again after a while.
+func (e *Engine) retry(l *lane, name string, cause error) {
+	delay, attempts := l.backoff.next(name)
+	var remote *provider.Error
+	if errors.As(cause, &remote) {
+		delay = max(delay, remote.RetryAfter)
+	}
+	failure := e.failure(cause)
+	e.activities.report(name, l.ref, func(p *progress) {
+		p.state, p.failure, p.attempts, p.nextRetry = StateRetrying, failure, attempts, time.Now().Add(delay)
+		p.doubtful = p.doubtful || provider.IsAmbiguous(cause)
+	})
+	e.log.Warn("replication failed, it is tried again", "secret", name, "destination", l.ref,
+		"class", failure.Class, "code", failure.Code, "request_id", failure.RequestID, "attempt", attempts, "next", delay)
+	l.queue.AddAfter(name, delay)
+}
+
+// failure describes an error for people.
+func (e *Engine) failure(err error) *Failure {
+	f := &Failure{Class: provider.ClassOf(err), Message: err.Error(), Time: time.Now().UTC()}
+	var remote *provider.Error
+	if errors.As(err, &remote) {
+		f.Code, f.RequestID = remote.Code, remote.RequestID
+	}
+	return f
+}
+
+// outcome is what one convergence did.
+type outcome struct {
+	observed plan.Observed
+	applied  *Applied // set when the remote was created
+	format   string
+	presence plan.Presence
+	removed  bool  // nothing is left to do for a replica that isn't wanted
+	err      error // why the replica isn't in sync
+	born     time.Time
+	stale    bool // the replica is gone from the record: nothing to report
+}
+
+// reconcile makes one replica what it should be. Its error is a failure of our
+// own storage; what the destination refuses is in the outcome.
+func (e *Engine) reconcile(ctx context.Context, o *opened, name string, doubtful bool) (outcome, error) {
+	s, err := e.load(ctx, name)
+	if err != nil {
+		return outcome{}, err
+	}
+	replica := s.Replicas[o.destination.Ref()]
+	if replica == nil {
+		return outcome{stale: true}, nil
+	}
+	meta, err := e.store.ReadMetadata(ctx, e.storage, name)
+	if err != nil {
+		return outcome{}, err
+	}
+	if meta == nil && !s.Settings.isZero() {
+		return outcome{}, e.buryDeleted(ctx, name)
+	}
+	s, err = e.incarnate(ctx, s, meta)
+	if err != nil {
+		return outcome{}, err
+	}
+	if replica = s.Replicas[o.destination.Ref()]; replica == nil {
+		return outcome{stale: true}, nil
+	}
+	have := replica.Observed
+	have.Known = have.Known && !doubtful
+	c := &convergence{e: e, o: o, name: replica.RemoteName, have: have}
+	out := outcome{}
+	if meta != nil {
+		out.born = meta.CreatedTime
+	}
+	if err := e.desire(ctx, c, s, replica, meta); err != nil {
+		var unfit *RefusedError
+		if !errors.As(err, &unfit) {
+			return outcome{}, err
+		}
+		out.err = &provider.Error{Class: provider.ClassInvalid, Message: unfit.message}
+		out.observed, out.format = have, replica.Format
+		return out, nil
+	}
+	out.err = c.converge(ctx)
+	out.observed, out.applied, out.format, out.presence = c.have, c.applied, c.format, c.want.Presence
+	out.removed = out.err == nil && (c.want.Presence == plan.Deleted || c.want.Presence == plan.Released)
+	return out, nil
+}
+
+// incarnate notices that a name was deleted and begun anew, by the time when
+// the KV store first saw it.
+func (e *Engine) incarnate(ctx context.Context, s *Secret, meta *kvstore.Metadata) (*Secret, error) {
+	if meta == nil || s.Born.IsZero() || s.Born.Equal(meta.CreatedTime) {
+		return s, nil
+	}
+	defer e.lock(s.Name)()
+	s, err := e.load(ctx, s.Name)
+	if err != nil || s.Born.Equal(meta.CreatedTime) {
+		return s, err
+	}
+	s.Incarnation = max(s.Incarnation, 1) + 1
+	s.Born = meta.CreatedTime
+	return s, e.storeSecret(ctx, s)
+}
+
+// desire works out what the replica should be. It reads the value only if the
+// replica may not hold it. A *RefusedError means that the secret as it is
+// can't go to the destination.
+func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica *Replica, meta *kvstore.Metadata) error {
+	d := c.o.destination
+	r := e.resolve(s, d)
+	c.want = plan.Desired{
+		Owner: owner.For(e.mount.ID, s.Name), Description: r.description,
+		KMSKeyID: r.kmsKeyID, Tags: r.tags,
+		PointerID: d.pointer(c.o.kind), History: !d.NoVersionHistory,
+	}
+	if meta == nil || !s.wants(d.Ref()) {
+		c.want.Presence, c.want.DeleteAfter = replica.Removal.presence()
+		return nil
+	}
+	live := meta.Newest(time.Now())
+	if live == 0 {
+		c.want.Presence = plan.Withdrawn
+		c.want.DeleteAfter = provider.Days(max(r.removal.WindowDays, c.o.kind.Limits.Window.MinDays))
+		return nil
+	}
+	c.want.Presence = plan.Live
+	c.want.Version = plan.VersionNumber{Number: live, Incarnation: s.Incarnation}
+	c.want.Newest = meta.Current
+	c.want.Destroyed = map[uint64]bool{}
+	for _, v := range c.have.Versions {
+		if info, found := meta.Versions[v.Version.Number]; found && info.Destroyed {
+			c.want.Destroyed[v.Version.Number] = true
+		}
+	}
+	c.format = r.formatKey()
+	if c.have.Known && c.have.Current.Version.Same(c.want.Version) && c.have.Current.Digest != "" && replica.Format == c.format {
+		c.want.Digest = c.have.Current.Digest
+		return nil
+	}
+	return e.readValue(ctx, c, s, r, live)
+}
+
+// errChanging says that the secret changes while it is read.
+var errChanging = errors.New("the version to replicate was deleted while it was read")
+
+func (e *Engine) readValue(ctx context.Context, c *convergence, s *Secret, r resolved, live uint64) error {
+	version, err := e.store.ReadVersion(ctx, e.storage, s.Name, live)
+	if err != nil {
+		return err
+	}
+	if version == nil {
+		return errChanging
+	}
+	if err := r.check(c.o.destination, c.o.kind.Limits, version.Data); err != nil {
+		return err
+	}
+	c.value, _ = r.encode(version.Data) // checked just now
+	c.want.Digest = payload.Digest(e.mount.digestKey(), c.value)
+	return nil
+}
+
+// presence is what becomes of a replica that isn't wanted. Where nothing was
+// noted the remote stays: moving is not deleting.
+func (r *Removal) presence() (plan.Presence, time.Duration) {
+	switch {
+	case r == nil || r.Policy == DeleteRetain:
+		return plan.Released, 0
+	case r.Policy == DeleteForce:
+		return plan.Deleted, 0
+	default:
+		return plan.Deleted, provider.Days(r.WindowDays)
+	}
+}
+
+// save stores what a convergence did and ends the secret's work if that was the
+// last of it.
+func (e *Engine) save(ctx context.Context, ref, name string, generation uint64, out outcome) error {
+	defer e.lock(name)()
+	s, err := e.load(ctx, name)
+	if err != nil {
+		return err
+	}
+	replica := s.Replicas[ref]
+	switch {
+	case replica == nil:
+		e.activities.forget(name, ref)
+		return e.finish(ctx, s)
+	case out.removed && !s.wants(ref):
+		if err := e.dropReplica(ctx, s, ref); err != nil {
+			return err
+		}
+		return e.finish(ctx, s)
+	}
+	next := replica.advance(out, e.failure)
+	if !replica.same(next) || s.Born.IsZero() && !out.born.IsZero() {
+		s.Replicas[ref] = next
+		if s.Born.IsZero() {
+			s.Born = out.born
+		}
+		if err := e.storeSecret(ctx, s); err != nil {
+			return err
+		}
+	}
+	e.activities.report(name, ref, func(p *progress) {
+		p.state, p.failure = next.State, next.Failure
+		if next.State != StateRetrying {
+			p.settled, p.attempts, p.nextRetry = generation, 0, time.Time{}
+		}
+		p.doubtful = !next.Observed.Known
+	})
+	return e.finish(ctx, s)
+}
+
+// finish removes the pending mark when every replica is in sync. The caller
+// holds the secret's lock.
+func (e *Engine) finish(ctx context.Context, s *Secret) error {
+	if !e.activities.converged(s.Name, s.destinations()) {
+		return nil
+	}
+	if err := pendings.Delete(ctx, e.storage, e.mount.id(s.Name)); err != nil {
+		return err
+	}
+	e.activities.end(s.Name)
+	return nil
+}
+
+// dropReplica forgets a replica and gives its remote name free. The caller
+// holds the secret's lock. The record goes first: a claim that is left over is
+// recognised as such, a missing one would not be.
+func (e *Engine) dropReplica(ctx context.Context, s *Secret, ref string) error {
+	remoteName := s.Replicas[ref].RemoteName
+	delete(s.Replicas, ref)
+	if err := e.storeSecret(ctx, s); err != nil {
+		return err
+	}
+	e.activities.forget(s.Name, ref)
+	return e.releaseClaim(ctx, s.Name, ref, remoteName)
+}
+
+// wants tells whether the secret should have a replica at the destination.
+func (s *Secret) wants(ref string) bool { return slices.Contains(s.Settings.Destinations, ref) }
+
+// advance returns the replica after a convergence.
+func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
+	next := *r
+	next.Observed, next.Format = out.observed, out.format
+	next.Observed.Looked = false
+	if out.applied != nil {
+		next.Applied = *out.applied
+	}
+	if out.err != nil {
+		next.State = StateBlocked
+		if provider.ClassOf(out.err).Recovers() {
+			next.State = StateRetrying
+		}
+		failure := describe(out.err)
+		if r.Failure != nil && r.Failure.Class == failure.Class {
+			failure.Time = r.Failure.Time
+		}
+		next.Failure = failure
+		return &next
+	}
+	next.State, next.Failure = StateInSync, nil
+	if out.presence == plan.Withdrawn {
+		next.State = StateWithdrawn
+	}
+	if !r.same(&next) {
+		next.LastSync = time.Now().UTC()
+	}
+	return &next
+}
+
+// same tells whether storing other instead of r would change anything worth a
+// write: the request id of yet another failure of one kind isn't.
+func (r *Replica) same(other *Replica) bool {
+	a, b := *r, *other
+	for _, replica := range []*Replica{&a, &b} {
+		replica.LastSync = time.Time{}
+		if replica.Failure != nil {
+			replica.Failure = &Failure{Class: replica.Failure.Class, Code: replica.Failure.Code}
+		}
+	}
+	return reflect.DeepEqual(a, b)
+}

@@ -1,0 +1,223 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/record"
+)
+
+// The kinds of records, all that the engine stores beside the KV v2 store:
+//
+//	mount                            identity of the mount and its hashing key
+//	config                           settings of the mount
+//	destination/<type>/<name>        settings and credentials of a destination
+//	secret/<id of name>              settings and mapping of a secret
+//	pending/<id of name>             mark: the secret's replicas may be out of sync
+//	claim/<type>/<name>/<id of remote name>
+//	                                 which secret owns a remote name
+//
+// An id is a keyed hash, so that storage keys have one length and tell nothing.
+var (
+	mounts       = record.Kind[mountRecord]{Prefix: "mount", Sealed: true, Version: 1}
+	configs      = record.Kind[Config]{Prefix: "config", Version: 1}
+	destinations = record.Kind[destinationRecord]{Prefix: "destination/", Sealed: true, Version: 1}
+	secrets      = record.Kind[Secret]{Prefix: "secret/", Version: 1}
+	pendings     = record.Kind[pendingRecord]{Prefix: "pending/", Version: 1}
+	claims       = record.Kind[claimRecord]{Prefix: "claim/", Version: 1}
+)
+
+// SealWrapPaths are the storage paths that Vault should wrap with the seal.
+func SealWrapPaths() []string {
+	var paths []string
+	for _, path := range []string{
+		mounts.SealWrapPath(), configs.SealWrapPath(), destinations.SealWrapPath(),
+		secrets.SealWrapPath(), pendings.SealWrapPath(), claims.SealWrapPath(),
+	} {
+		if path != "" {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+type mountRecord struct {
+	ID  string `json:"id"`
+	Key []byte `json:"key"` // of ids and digests
+}
+
+// id is the storage id of a secret's or remote secret's name.
+func (m mountRecord) id(name string) string {
+	mac := hmac.New(sha256.New, m.Key)
+	mac.Write([]byte("name\x00" + name))
+	return hex.EncodeToString(mac.Sum(nil)[:20])
+}
+
+// digestKey keys the hashes of values; it differs from the one of ids.
+func (m mountRecord) digestKey() []byte {
+	mac := hmac.New(sha256.New, m.Key)
+	mac.Write([]byte("digest"))
+	return mac.Sum(nil)
+}
+
+// Config is the mount's own settings.
+type Config struct {
+	// DefaultWait is how long a write waits for its replicas; nil for the
+	// default of five seconds.
+	DefaultWait *time.Duration `json:"default_wait,omitempty"`
+	// Paused stops every remote change. Writes are accepted and stay pending.
+	Paused bool `json:"paused,omitempty"`
+}
+
+// defaultWait is what DefaultWait is when nobody set it.
+const defaultWait = 5 * time.Second
+
+// Wait is how long a write waits unless it says otherwise.
+func (c Config) Wait() time.Duration {
+	if c.DefaultWait == nil {
+		return defaultWait
+	}
+	return *c.DefaultWait
+}
+
+// pendingRecord is written before a change of a secret and removed when all its
+// replicas are in sync.
+type pendingRecord struct {
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
+}
+
+type claimRecord struct {
+	Secret     string `json:"secret"`
+	RemoteName string `json:"remote_name"`
+}
+
+// Secret is what is kept of a secret beside its values.
+type Secret struct {
+	Name string `json:"name"`
+	// Incarnation counts how often the name was begun anew after a deletion
+	// with all versions; 0 and 1 are the first. It keeps version ids unique.
+	Incarnation int `json:"incarnation,omitempty"`
+	// Born is when the KV store first saw the present incarnation.
+	Born time.Time `json:"born,omitzero"`
+	// Implied is the format that follows from how the value was last written.
+	Implied  payload.Format `json:"implied_format,omitempty"`
+	Settings Settings       `json:"settings,omitzero"`
+	// Replicas by destination. One that the settings no longer name is being
+	// removed.
+	Replicas map[string]*Replica `json:"replicas,omitempty"`
+}
+
+// clone is deep as far as anybody changes it.
+func (s *Secret) clone() *Secret {
+	c := *s
+	c.Settings = s.Settings.clone()
+	c.Replicas = make(map[string]*Replica, len(s.Replicas))
+	for destination, replica := range s.Replicas {
+		r := *replica
+		c.Replicas[destination] = &r
+	}
+	return &c
+}
+
+// isEmpty tells whether there is nothing in it worth keeping.
+func (s *Secret) isEmpty() bool {
+	return s.Born.IsZero() && len(s.Replicas) == 0 && s.Settings.isZero() && s.Implied == ""
+}
+
+// State is where a replica is between Vault and its destination.
+type State string
+
+// The states.
+const (
+	StateInSync    State = "in_sync"
+	StatePending   State = "pending"   // waits for its turn
+	StateRetrying  State = "retrying"  // failed for now, tried again by itself
+	StateBlocked   State = "blocked"   // needs a person
+	StateWithdrawn State = "withdrawn" // the secret has no live version
+	StateDeleting  State = "deleting"  // is to be removed
+	StateDisabled  State = "disabled"  // the destination is switched off
+)
+
+// Replica is one secret at one destination.
+type Replica struct {
+	// Set when the secret or its settings are written.
+	RemoteName string   `json:"remote_name"`
+	Removal    *Removal `json:"removal,omitempty"`
+
+	// Set by convergence.
+	State    State         `json:"state"`
+	Observed plan.Observed `json:"observed,omitzero"`
+	// Applied are the settings of the remote that are given at its creation.
+	Applied  Applied   `json:"applied,omitzero"`
+	Format   string    `json:"format,omitempty"` // how the value it holds was encoded
+	Failure  *Failure  `json:"failure,omitempty"`
+	LastSync time.Time `json:"last_sync,omitzero"` // when it was last brought in sync
+}
+
+// Applied is what a remote was created with and can't be changed there later.
+type Applied struct {
+	KMSKeyID string            `json:"kms_key_id,omitempty"`
+	Tags     map[string]string `json:"tags,omitempty"`
+	// TagsFailure is why the cloud made the secret without its tags.
+	TagsFailure *Failure `json:"tags_failure,omitempty"`
+}
+
+// Removal says what happens to a replica that its secret no longer wants. It is
+// decided when the secret or the destination is taken away, since the settings
+// are gone afterwards.
+type Removal struct {
+	Policy     DeletionPolicy `json:"policy"`
+	WindowDays int            `json:"window_days,omitempty"`
+}
+
+// Failure is why a replica isn't in sync.
+type Failure struct {
+	Class     provider.Class `json:"class"`
+	Message   string         `json:"message"`
+	Code      string         `json:"code,omitempty"`
+	RequestID string         `json:"request_id,omitempty"`
+	Time      time.Time      `json:"time"` // of the first failure of this kind
+}
+
+// DeletionPolicy says what deleting a secret does to a replica.
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	DeleteScheduled DeletionPolicy = "schedule" // after the cloud's recovery window
+	DeleteForce     DeletionPolicy = "force"    // at once
+	DeleteRetain    DeletionPolicy = "retain"   // leave it there, without the mark
+)
+
+// Settings are what can be set on a secret itself.
+type Settings struct {
+	Destinations   []string          `json:"destinations,omitempty"` // sorted
+	KMSKeyIDs      map[string]string `json:"kms_key_ids,omitempty"`  // by destination
+	Tags           map[string]string `json:"tags,omitempty"`
+	Description    string            `json:"description,omitempty"`
+	RemoteName     string            `json:"remote_name,omitempty"`
+	Format         payload.Format    `json:"format,omitempty"`
+	DeletionPolicy DeletionPolicy    `json:"deletion_policy,omitempty"`
+}
+
+func (s Settings) clone() Settings {
+	s.Destinations = append([]string(nil), s.Destinations...)
+	s.KMSKeyIDs = maps.Clone(s.KMSKeyIDs)
+	s.Tags = maps.Clone(s.Tags)
+	return s
+}
+
+func (s Settings) isZero() bool {
+	return len(s.Destinations) == 0 && len(s.KMSKeyIDs) == 0 && len(s.Tags) == 0 &&
+		s.Description == "" && s.RemoteName == "" && s.Format == "" && s.DeletionPolicy == ""
+}

@@ -1,0 +1,233 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+)
+
+// SecretStatus is where a secret stands at all its destinations. It never holds
+// a value.
+type SecretStatus struct {
+	Name        string
+	Incarnation int // of the name; 0 and 1 are the first
+	Settings    Settings
+	Replicas    []ReplicaStatus // sorted by destination
+	// PendingSince is when the oldest outstanding change was made; zero if
+	// nothing is outstanding.
+	PendingSince time.Time
+}
+
+// ReplicaStatus is where one replica stands.
+type ReplicaStatus struct {
+	Destination string
+	State       State
+	RemoteName  string
+	// Version is the Vault version that readers get at the destination, and
+	// VersionID the remote version id that they get it under; 0 and "" if none.
+	Version   uint64
+	VersionID string
+	Versions  []plan.Version // what the remote holds, oldest first
+
+	Failure   *Failure
+	Attempts  int       // failed in a row
+	NextRetry time.Time // zero if none is planned
+	LastSync  time.Time
+
+	current plan.VersionNumber
+
+	KMSKeyID string
+	Tags     map[string]string
+	// Notes are settings that aren't in effect at the destination, and why.
+	Notes []string
+}
+
+// Status returns where a secret stands; nil if nothing is known of it beside
+// its values. One storage read.
+func (e *Engine) Status(ctx context.Context, name string) (*SecretStatus, error) {
+	s, err := e.load(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if s.isEmpty() {
+		return nil, nil
+	}
+	status := &SecretStatus{Name: name, Incarnation: s.Incarnation, Settings: s.Settings}
+	progress, since := e.activities.snapshot(name)
+	status.PendingSince = since
+	for _, ref := range s.destinations() {
+		r := e.replicaStatus(ctx, s, ref)
+		if p, outstanding := progress[ref]; outstanding {
+			r.State, r.Attempts, r.NextRetry = p.state, p.attempts, p.nextRetry
+			if p.failure != nil {
+				r.Failure = p.failure
+			}
+			if s.Replicas[ref].Removal != nil && p.state == StatePending {
+				r.State = StateDeleting
+			}
+		}
+		status.Replicas = append(status.Replicas, r)
+	}
+	return status, nil
+}
+
+func (e *Engine) replicaStatus(ctx context.Context, s *Secret, ref string) ReplicaStatus {
+	replica := s.Replicas[ref]
+	current := replica.Observed.Current
+	status := ReplicaStatus{
+		Destination: ref, State: replica.State, RemoteName: replica.RemoteName,
+		current: current.Version, Version: current.Version.Number, VersionID: current.ID, Versions: replica.Observed.Versions,
+		Failure: replica.Failure, LastSync: replica.LastSync,
+		KMSKeyID: replica.Observed.KMSKeyID, Tags: replica.Applied.Tags,
+	}
+	if l, err := e.lane(ctx, ref); err == nil && l != nil {
+		status.Notes = e.notes(s, replica, l.current.Load())
+	}
+	return status
+}
+
+// notes tells what was asked for and can't be had, so that nothing is silently
+// ignored.
+func (e *Engine) notes(s *Secret, replica *Replica, o *opened) []string {
+	var notes []string
+	if f := replica.Applied.TagsFailure; f != nil {
+		notes = append(notes, "the cloud made the secret but refused its tags: "+f.Message)
+	}
+	if !replica.Observed.Exists() || !s.wants(o.destination.Ref()) {
+		return notes
+	}
+	r := e.resolve(s, o.destination)
+	if applied := replica.Applied.KMSKeyID; r.kmsKeyID != "" && r.kmsKeyID != applied && r.kmsKeyID != replica.Observed.KMSKeyID {
+		notes = append(notes, fmt.Sprintf("kms_key_id %s isn't in effect: %s fixes the key when the secret is created", r.kmsKeyID, o.kind.Title))
+	}
+	if replica.Applied.TagsFailure == nil && !maps.Equal(r.tags, replica.Applied.Tags) {
+		notes = append(notes, "the tags asked for aren't in effect: this version sets tags only when it creates the remote secret")
+	}
+	return notes
+}
+
+// RemoteVersions returns by Vault version which remote version ids hold it at
+// each destination, the present incarnation only.
+func (s *SecretStatus) RemoteVersions(number uint64) map[string][]string {
+	held := map[string][]string{}
+	wanted := plan.VersionNumber{Number: number, Incarnation: s.Incarnation}
+	for _, r := range s.Replicas {
+		for _, v := range r.Versions {
+			if v.Version.Same(wanted) {
+				held[r.Destination] = append(held[r.Destination], v.ID)
+			}
+		}
+		if r.current.Same(wanted) && !slices.Contains(held[r.Destination], r.VersionID) {
+			held[r.Destination] = append(held[r.Destination], r.VersionID)
+		}
+	}
+	return held
+}
+
+// Overview is the mount at a glance.
+type Overview struct {
+	// Replicas counts by destination and state. Those in sync include the
+	// withdrawn ones, which need nothing either.
+	Replicas map[string]map[State]int
+	// QueueDepth is how many replicas wait for a worker right now.
+	QueueDepth int
+	// PendingSince is the time of the oldest outstanding change; zero if none.
+	PendingSince time.Time
+	Paused       bool
+	MountID      string
+}
+
+// Overview counts without reading the secrets: what is in sync is what isn't
+// outstanding.
+func (e *Engine) Overview(ctx context.Context) (*Overview, error) {
+	config, err := e.Config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	refs, err := e.refs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	outstanding, oldest := e.activities.outstanding()
+	overview := &Overview{Replicas: map[string]map[State]int{}, PendingSince: oldest, Paused: config.Paused, MountID: e.mount.ID}
+	for _, ref := range refs {
+		held, err := claims.List(ctx, e.storage, ref+"/")
+		if err != nil {
+			return nil, err
+		}
+		counts := outstanding[ref]
+		if counts == nil {
+			counts = map[State]int{}
+		}
+		rest := len(held)
+		for _, n := range counts {
+			rest -= n
+		}
+		if rest > 0 {
+			counts[StateInSync] = rest
+		}
+		overview.Replicas[ref] = counts
+	}
+	for _, l := range e.lanes.all() {
+		overview.QueueDepth += l.queue.Len()
+	}
+	return overview, nil
+}
+
+// ReadVersion returns a version of a secret's value, the newest for number 0;
+// nil if there is none that can be read.
+func (e *Engine) ReadVersion(ctx context.Context, name string, number uint64) (*kvstore.Version, error) {
+	return e.store.ReadVersion(ctx, e.storage, name, number)
+}
+
+// ReadMetadata returns a secret's list of versions, nil if there is no secret.
+func (e *Engine) ReadMetadata(ctx context.Context, name string) (*kvstore.Metadata, error) {
+	return e.store.ReadMetadata(ctx, e.storage, name)
+}
+
+// Forward hands a request that reads the KV store to it, unchanged.
+func (e *Engine) Forward(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	return e.store.Handle(ctx, req)
+}
+
+// Present returns a value in the form in which it was written, and the name of
+// that form: data, value or binary.
+func (e *Engine) Present(ctx context.Context, name string, data map[string]any) (form string, value any, err error) {
+	s, err := e.load(ctx, name)
+	if err != nil {
+		return "", nil, err
+	}
+	text, isText := data[payload.Key].(string)
+	switch {
+	case len(data) != 1 || !isText:
+	case s.Implied == payload.Raw:
+		return "value", text, nil
+	case s.Implied == payload.Binary && payload.Fits(data, payload.Binary):
+		return "binary", text, nil
+	}
+	return "data", data, nil
+}
+
+// KVExists is the KV store's answer to an existence check.
+func (e *Engine) KVExists(ctx context.Context, req *logical.Request) (bool, error) {
+	return e.store.Exists(ctx, req)
+}
+
+// Serves tells whether readers at the destination get the Vault version number
+// when they name none.
+func (s *SecretStatus) Serves(destination string, number uint64) bool {
+	return slices.ContainsFunc(s.Replicas, func(r ReplicaStatus) bool {
+		return r.Destination == destination && r.current.Same(plan.VersionNumber{Number: number, Incarnation: s.Incarnation})
+	})
+}

@@ -1,0 +1,137 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/engine"
+)
+
+// handler serves one operation of a path with the mount's engine. A
+// *engine.RefusedError becomes a bad request, every other error a failure.
+type handler func(ctx context.Context, e *engine.Engine, req *logical.Request, d *framework.FieldData) (*logical.Response, error)
+
+// operation wraps a handler: it opens the engine, refuses parameters that the
+// path doesn't have (the framework alone would at most warn of a misspelt one)
+// and gives errors their status.
+func (b *backend) operation(h handler) framework.OperationFunc {
+	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		if err := refuseUnknown(req, d); err != nil {
+			return refused(err)
+		}
+		e, err := b.open(ctx, req.Storage)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := h(ctx, e, req, d)
+		var refusal *engine.RefusedError
+		if errors.As(err, &refusal) {
+			return refused(refusal)
+		}
+		return resp, err
+	}
+}
+
+// existence wraps an existence check.
+func (b *backend) existence(check func(ctx context.Context, e *engine.Engine, req *logical.Request, d *framework.FieldData) (bool, error)) framework.ExistenceFunc {
+	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (bool, error) {
+		e, err := b.open(ctx, req.Storage)
+		if err != nil {
+			return false, err
+		}
+		return check(ctx, e, req, d)
+	}
+}
+
+func refused(err error) (*logical.Response, error) {
+	return logical.ErrorResponse(err.Error()), logical.ErrInvalidRequest
+}
+
+func refuseUnknown(req *logical.Request, d *framework.FieldData) error {
+	var unknown []string
+	for name := range req.Data {
+		if d.Schema[name] == nil {
+			unknown = append(unknown, fmt.Sprintf("%q", name))
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(unknown)
+	var known []string
+	for name := range d.Schema {
+		known = append(known, name)
+	}
+	slices.Sort(known)
+	return fmt.Errorf("unknown parameter %s; this path knows %s", strings.Join(unknown, ", "), strings.Join(known, ", "))
+}
+
+// notFound is a 404 with resp as its body, as the KV engine answers for a
+// deleted version; nil gives the plain one.
+func notFound(req *logical.Request, resp *logical.Response) (*logical.Response, error) {
+	if resp == nil {
+		return nil, nil
+	}
+	return logical.RespondWithStatusCode(resp, req, http.StatusNotFound)
+}
+
+// responds describes the answers of an operation: with fields a body, without
+// an empty answer.
+func responds(fields map[string]*framework.FieldSchema) map[int][]framework.Response {
+	if fields == nil {
+		return map[int][]framework.Response{http.StatusNoContent: {{Description: http.StatusText(http.StatusNoContent)}}}
+	}
+	return map[int][]framework.Response{http.StatusOK: {{Description: http.StatusText(http.StatusOK), Fields: fields}}}
+}
+
+// field is shorthand for the description of a field in an answer.
+func field(kind framework.FieldType, description string) *framework.FieldSchema {
+	return &framework.FieldSchema{Type: kind, Description: description}
+}
+
+// listed describes the answer of a list operation.
+func listed() map[int][]framework.Response {
+	return responds(map[string]*framework.FieldSchema{
+		"keys":     field(framework.TypeStringSlice, "The names; one that ends with a slash is a folder."),
+		"key_info": {Type: framework.TypeMap, Description: "More about each name, where there is more."},
+	})
+}
+
+// given returns a field's value if the request has it. Its kind is the one of
+// the schema.
+func given[T any](d *framework.FieldData, name string) *T {
+	raw, ok := d.GetOk(name)
+	if !ok {
+		return nil
+	}
+	value, ok := raw.(T)
+	if !ok {
+		return nil
+	}
+	return &value
+}
+
+// display names an operation in the OpenAPI document.
+func display(verb, suffix string) *framework.DisplayAttributes {
+	return &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: verb, OperationSuffix: suffix}
+}
+
+// kvFailure gives our refusals their status and leaves the library's own
+// answers as they are.
+func kvFailure(resp *logical.Response, err error) (*logical.Response, error) {
+	var refusal *engine.RefusedError
+	if errors.As(err, &refusal) {
+		return refused(refusal)
+	}
+	return resp, err
+}

@@ -1,0 +1,313 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package backend
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/engine"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
+)
+
+const (
+	fieldRegion               = "region"
+	fieldEndpoint             = "endpoint"
+	fieldCACert               = "ca_cert"
+	fieldAuthMethod           = "auth_method"
+	fieldAccessKeyID          = "access_key_id"
+	fieldAccessKeySecret      = "access_key_secret"
+	fieldSecurityToken        = "security_token"
+	fieldCustomTags           = "custom_tags"
+	fieldRecoveryWindowDays   = "recovery_window_days"
+	fieldAllowedPaths         = "allowed_paths"
+	fieldMaxRequestsPerSecond = "max_requests_per_second"
+	fieldDisabled             = "disabled"
+	fieldVersionHistory       = "version_history"
+	fieldCurrentVersionID     = "current_version_id"
+	fieldForce                = "force"
+)
+
+func (b *backend) destinationPaths() []*framework.Path {
+	paths := []*framework.Path{{
+		Pattern:      "destinations/?",
+		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "destination-types"},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ListOperation: &framework.PathOperation{Callback: b.operation(listDestinations("")), Responses: listed(), DisplayAttrs: display("list", "destination-types"),
+				Summary: "List the types that have destinations."},
+		},
+		HelpSynopsis:    "List the types of destinations.",
+		HelpDescription: "Lists the types that have destinations; each is a folder of its destinations.",
+	}}
+	for _, kind := range b.kinds {
+		paths = append(paths, b.kindPaths(kind)...)
+	}
+	return paths
+}
+
+func (b *backend) kindPaths(kind provider.Kind) []*framework.Path {
+	suffix := kind.Type + "-destination"
+	prefix := "destinations/" + kind.Type + "/"
+	name := &framework.FieldSchema{Type: framework.TypeString, Description: "Name of the destination."}
+	fields := destinationFields(kind)
+	fields[fieldName] = name
+	fields[fieldForce] = &framework.FieldSchema{Type: framework.TypeBool, Description: "For deleting: forget the destination's replicas and leave them in the cloud.", Query: true}
+	write := &framework.PathOperation{Callback: b.operation(writeDestination(kind)), Responses: responds(nil), DisplayAttrs: display("write", suffix),
+		Summary: "Create or change a destination; what isn't given stays."}
+	return []*framework.Path{
+		{
+			Pattern:      prefix + "?",
+			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: suffix + "s"},
+			Operations: map[logical.Operation]framework.OperationHandler{
+				logical.ListOperation: &framework.PathOperation{Callback: b.operation(listDestinations(kind.Type)), Responses: listed(), DisplayAttrs: display("list", suffix+"s"),
+					Summary: "List the destinations of this type."},
+			},
+			HelpSynopsis:    "List the destinations in " + kind.Title + ".",
+			HelpDescription: "Lists the names of the destinations in " + kind.Title + ".",
+		},
+		{
+			Pattern:        prefix + framework.GenericNameRegex(fieldName),
+			DisplayAttrs:   &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: suffix},
+			Fields:         fields,
+			ExistenceCheck: b.existence(destinationExists(kind)),
+			Operations: map[logical.Operation]framework.OperationHandler{
+				logical.CreateOperation: write,
+				logical.UpdateOperation: write,
+				logical.ReadOperation: &framework.PathOperation{Callback: b.operation(readDestination(kind)), Responses: responds(destinationAnswer(kind)), DisplayAttrs: display("read", suffix),
+					Summary: "Read a destination; its credentials are never returned."},
+				logical.DeleteOperation: &framework.PathOperation{Callback: b.operation(deleteDestination(kind)), Responses: responds(nil), DisplayAttrs: display("delete", suffix),
+					Summary: "Delete a destination that has no replicas, or forget them with force."},
+			},
+			HelpSynopsis:    "A destination in " + kind.Title + ": one account and region, with its credentials.",
+			HelpDescription: "Credentials are stored seal-wrapped and never returned. A changed destination is tried at once for every replica that waits for it. One with replicas can be deleted only with force=true, which forgets them and leaves them in the cloud.",
+		},
+		{
+			Pattern:      prefix + framework.GenericNameRegex(fieldName) + "/check",
+			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: suffix},
+			Fields:       map[string]*framework.FieldSchema{fieldName: name},
+			Operations: map[logical.Operation]framework.OperationHandler{
+				logical.UpdateOperation: &framework.PathOperation{Callback: b.operation(checkDestination(kind)), DisplayAttrs: display("check", suffix),
+					Summary: "Make harmless live calls and say what is wrong.",
+					Responses: responds(map[string]*framework.FieldSchema{
+						"ok":       field(framework.TypeBool, "Whether nothing is in the way."),
+						"findings": field(framework.TypeSlice, "What was checked, what was found, and what to do about it."),
+					})},
+			},
+			HelpSynopsis:    "Check a destination with harmless live calls.",
+			HelpDescription: "Says in plain words whether credentials, permissions and endpoint work, and what to do if they don't. Changes nothing at the cloud.",
+		},
+	}
+}
+
+// destinationFields are the parameters of a destination of the kind.
+func destinationFields(kind provider.Kind) map[string]*framework.FieldSchema {
+	fields := map[string]*framework.FieldSchema{
+		fieldRegion:               {Type: framework.TypeString, Description: "Region, as the cloud names it. Fixed while the destination has replicas.", Required: true},
+		fieldEndpoint:             {Type: framework.TypeString, Description: "Where calls go instead of the cloud's public endpoint: a host, or a URL without path. Plain http is accepted on loopback only."},
+		fieldCACert:               {Type: framework.TypeString, Description: "PEM certificates to trust in addition to the system's."},
+		fieldAuthMethod:           {Type: framework.TypeString, Description: "How to authenticate. This version has access_key.", Default: engine.AuthAccessKey, AllowedValues: []any{engine.AuthAccessKey}},
+		fieldAccessKeyID:          {Type: framework.TypeString, Description: "Id of the access key (Tencent: SecretId). Surrounding white space is dropped."},
+		fieldAccessKeySecret:      {Type: framework.TypeString, Description: "Secret of the access key (Tencent: SecretKey). Surrounding white space is dropped.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+		fieldSecurityToken:        {Type: framework.TypeString, Description: "Session token of temporary credentials; empty for permanent ones.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+		fieldKMSKeyID:             {Type: framework.TypeString, Description: "Default KMS key of new remote secrets. Empty for the cloud's own."},
+		fieldCustomTags:           {Type: framework.TypeKVPairs, Description: "Tags of every remote secret made here."},
+		fieldFormat:               {Type: framework.TypeString, Description: "Default format: json, raw or binary. Empty to follow how a value was written.", AllowedValues: []any{"json", "raw", "binary"}},
+		fieldDeletionPolicy:       {Type: framework.TypeString, Description: "Default of what deleting a secret does here: schedule, force or retain.", AllowedValues: []any{"schedule", "force", "retain"}},
+		fieldRecoveryWindowDays:   {Type: framework.TypeInt, Description: fmt.Sprintf("Days in which a scheduled deletion can be undone, %d to %d. Defaults to %d.", kind.Limits.Window.MinDays, kind.Limits.Window.MaxDays, kind.Limits.Window.DefaultDays)},
+		fieldAllowedPaths:         {Type: framework.TypeCommaStringSlice, Description: "Globs on the names of secrets that may be sent here: * within a segment, ** across. Without any, all may."},
+		fieldMaxRequestsPerSecond: {Type: framework.TypeFloat, Description: "Most remote calls per second of this destination. 0 for no limit."},
+		fieldDisabled:             {Type: framework.TypeBool, Description: "Makes no remote call here. Writes are accepted and stay pending."},
+	}
+	if kind.CurrentVersionID != "" {
+		fields[fieldVersionHistory] = &framework.FieldSchema{Type: framework.TypeBool, Default: true, Description: "Keep each version under an id of its own (v1, v2, ..) beside the current one. Without it an update is one call, and readers can't ask for older versions."}
+		fields[fieldCurrentVersionID] = &framework.FieldSchema{Type: framework.TypeString, Default: kind.CurrentVersionID, Description: "The version id that always holds the current value. The service has no \"latest\", so readers name this one."}
+	}
+	for _, setting := range kind.Settings {
+		fields[setting.Name] = &framework.FieldSchema{Type: framework.TypeString, Description: setting.Description, Required: setting.Required}
+	}
+	return fields
+}
+
+// destinationAnswer describes what reading a destination gives: its parameters,
+// and which credentials are set instead of the credentials.
+func destinationAnswer(kind provider.Kind) map[string]*framework.FieldSchema {
+	answer := destinationFields(kind)
+	for _, credential := range []string{fieldAccessKeyID, fieldAccessKeySecret, fieldSecurityToken} {
+		delete(answer, credential)
+	}
+	answer["credentials"] = field(framework.TypeMap, "Which credentials are set: true or false by name.")
+	return answer
+}
+
+func listDestinations(kind string) handler {
+	return func(ctx context.Context, e *engine.Engine, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+		names, err := e.ListDestinations(ctx, kind)
+		if err != nil {
+			return nil, err
+		}
+		return logical.ListResponse(names), nil
+	}
+}
+
+func destinationRef(kind provider.Kind, d *framework.FieldData) string {
+	return kind.Type + "/" + d.Get(fieldName).(string)
+}
+
+func destinationExists(kind provider.Kind) func(context.Context, *engine.Engine, *logical.Request, *framework.FieldData) (bool, error) {
+	return func(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (bool, error) {
+		destination, err := e.Destination(ctx, destinationRef(kind, d))
+		return destination != nil, err
+	}
+}
+
+func writeDestination(kind provider.Kind) handler {
+	return func(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		next := engine.Destination{Type: kind.Type, Name: d.Get(fieldName).(string), AuthMethod: engine.AuthAccessKey}
+		old, err := e.Destination(ctx, destinationRef(kind, d))
+		if err != nil {
+			return nil, err
+		}
+		if old != nil {
+			next = *old
+		}
+		if err := decodeDestination(kind, d, &next); err != nil {
+			return nil, err
+		}
+		return nil, e.PutDestination(ctx, &next)
+	}
+}
+
+// decodeDestination applies the given parameters.
+func decodeDestination(kind provider.Kind, d *framework.FieldData, next *engine.Destination) error {
+	for name, target := range map[string]*string{
+		fieldRegion: &next.Region, fieldEndpoint: &next.Endpoint, fieldCACert: &next.CACert,
+		fieldAuthMethod: &next.AuthMethod, fieldAccessKeyID: &next.AccessKeyID,
+		fieldKMSKeyID: &next.KMSKeyID, fieldCurrentVersionID: &next.CurrentVersionID,
+	} {
+		if d.Schema[name] == nil {
+			continue
+		}
+		if text := given[string](d, name); text != nil {
+			*target = strings.TrimSpace(*text)
+		}
+	}
+	decodeCredential(d, fieldAccessKeySecret, &next.AccessKeySecret)
+	decodeCredential(d, fieldSecurityToken, &next.SecurityToken)
+	assign(&next.CustomTags, given[map[string]string](d, fieldCustomTags))
+	assign(&next.RecoveryWindowDays, given[int](d, fieldRecoveryWindowDays))
+	assign(&next.AllowedPaths, given[[]string](d, fieldAllowedPaths))
+	assign(&next.MaxRequestsPerSecond, given[float64](d, fieldMaxRequestsPerSecond))
+	assign(&next.Disabled, given[bool](d, fieldDisabled))
+	if d.Schema[fieldVersionHistory] != nil {
+		if history := given[bool](d, fieldVersionHistory); history != nil {
+			next.NoVersionHistory = !*history
+		}
+	}
+	settings := map[string]string{}
+	for _, setting := range kind.Settings {
+		settings[setting.Name] = next.Settings[setting.Name]
+		if text := given[string](d, setting.Name); text != nil {
+			settings[setting.Name] = strings.TrimSpace(*text)
+		}
+	}
+	next.Settings = settings
+	return decodePolicies(d, next)
+}
+
+func decodePolicies(d *framework.FieldData, next *engine.Destination) error {
+	if text := given[string](d, fieldFormat); text != nil {
+		format, err := payload.ParseFormat(*text)
+		if err != nil {
+			return engine.Refusef("%v", err)
+		}
+		next.Format = format
+	}
+	if text := given[string](d, fieldDeletionPolicy); text != nil {
+		policy, err := engine.ParseDeletionPolicy(*text)
+		if err != nil {
+			return engine.Refusef("%v", err)
+		}
+		next.DeletionPolicy = policy
+	}
+	return nil
+}
+
+func decodeCredential(d *framework.FieldData, name string, target *sensitive.String) {
+	text := given[string](d, name)
+	if text == nil {
+		return
+	}
+	*target = sensitive.String{}
+	// A file given with @ ends with a newline more often than not.
+	if trimmed := strings.TrimSpace(*text); trimmed != "" {
+		*target = sensitive.NewString(trimmed)
+	}
+}
+
+func assign[T any](target, value *T) {
+	if value != nil {
+		*target = *value
+	}
+}
+
+func readDestination(kind provider.Kind) handler {
+	return func(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		destination, err := e.Destination(ctx, destinationRef(kind, d))
+		if err != nil || destination == nil {
+			return nil, err
+		}
+		data := map[string]any{
+			fieldRegion: destination.Region, fieldEndpoint: destination.Endpoint, fieldCACert: destination.CACert,
+			fieldAuthMethod: destination.AuthMethod, fieldKMSKeyID: destination.KMSKeyID,
+			fieldCustomTags: destination.CustomTags, fieldFormat: string(destination.Format),
+			fieldDeletionPolicy: string(destination.DeletionPolicy), fieldRecoveryWindowDays: destination.RecoveryWindowDays,
+			fieldAllowedPaths: destination.AllowedPaths, fieldMaxRequestsPerSecond: destination.MaxRequestsPerSecond,
+			fieldDisabled: destination.Disabled,
+			"credentials": map[string]any{
+				fieldAccessKeyID:     destination.AccessKeyID != "",
+				fieldAccessKeySecret: destination.AccessKeySecret.IsSet(),
+				fieldSecurityToken:   destination.SecurityToken.IsSet(),
+			},
+		}
+		if kind.CurrentVersionID != "" {
+			data[fieldVersionHistory] = !destination.NoVersionHistory
+			data[fieldCurrentVersionID] = destination.CurrentVersionID
+			if destination.CurrentVersionID == "" {
+				data[fieldCurrentVersionID] = kind.CurrentVersionID
+			}
+		}
+		for name, value := range destination.Settings {
+			data[name] = value
+		}
+		return &logical.Response{Data: data}, nil
+	}
+}
+
+func deleteDestination(kind provider.Kind) handler {
+	return func(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		return nil, e.DeleteDestination(ctx, destinationRef(kind, d), d.Get(fieldForce).(bool))
+	}
+}
+
+func checkDestination(kind provider.Kind) handler {
+	return func(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+		findings, err := e.CheckDestination(ctx, destinationRef(kind, d))
+		if err != nil {
+			return nil, err
+		}
+		ok := true
+		encoded := make([]any, len(findings))
+		for i, finding := range findings {
+			ok = ok && finding.OK
+			encoded[i] = encodeFinding(finding)
+		}
+		return &logical.Response{Data: map[string]any{"ok": ok, "findings": encoded}}, nil
+	}
+}

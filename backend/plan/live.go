@@ -1,0 +1,174 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package plan
+
+import (
+	"fmt"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+)
+
+// live plans for a replica that should be readable with the desired value.
+func live(want Desired, have Observed, can provider.Abilities, limits provider.Limits) Plan {
+	if !have.Exists() {
+		return Plan{Steps: creation(want)}
+	}
+	if refusal := mayWrite(want, have); refusal != nil {
+		return Plan{Refusal: refusal}
+	}
+	var steps []Step
+	if have.State == provider.StatePendingDeletion {
+		if !can.Restores {
+			return Plan{Refusal: &provider.Error{Class: provider.ClassConflict,
+				Message: "the remote secret is being deleted and this service can't cancel that"}}
+		}
+		steps = append(steps, Step{Action: Restore})
+	}
+	content, refusal := contentSteps(want, have, can, limits)
+	if refusal != nil {
+		return Plan{Refusal: refusal}
+	}
+	steps = append(steps, content...)
+	if have.Description != want.Description {
+		steps = append(steps, Step{Action: SetDescription, Description: want.Description})
+	}
+	if can.Switches && have.State != provider.StateEnabled {
+		steps = append(steps, Step{Action: Enable})
+	}
+	return Plan{Steps: steps}
+}
+
+// creation makes the secret with its first version, history before pointer.
+func creation(want Desired) []Step {
+	first := want.PointerID
+	if want.History || first == "" {
+		first = want.Version.ID()
+	}
+	steps := []Step{{Action: Create, VersionID: first, Version: want.Version, Description: want.Description}}
+	if want.PointerID != "" && first != want.PointerID {
+		steps = append(steps, Step{Action: PutVersion, VersionID: want.PointerID, Version: want.Version})
+	}
+	return steps
+}
+
+// contentSteps bring the value to where readers find it, and remove what was
+// destroyed in Vault.
+func contentSteps(want Desired, have Observed, can provider.Abilities, limits provider.Limits) ([]Step, *provider.Error) {
+	var steps []Step
+	gone := map[string]bool{}
+	if can.DeletesVersions {
+		for _, v := range have.Versions {
+			if v.Version.Number > 0 && v.Version.incarnation() == want.Version.incarnation() && want.Destroyed[v.Version.Number] {
+				steps = append(steps, Step{Action: DeleteVersion, VersionID: v.ID})
+				gone[v.ID] = true
+			}
+		}
+	}
+	history := want.PointerID == "" || want.History
+	kept, found := have.holding(want.Version)
+	switch {
+	case history && !found:
+		room, refusal := makeRoom(want, have, can, limits, gone)
+		if refusal != nil {
+			return nil, refusal
+		}
+		steps = append(append(steps, room...), Step{Action: PutVersion, VersionID: want.Version.ID(), Version: want.Version})
+	case history && kept.Digest != "" && kept.Digest != want.Digest && can.Overwrites:
+		// The format changed, not the version.
+		steps = append(steps, Step{Action: Overwrite, VersionID: kept.ID, Version: want.Version})
+	}
+	if want.PointerID == "" {
+		return steps, nil
+	}
+	pointer, refusal := pointerSteps(want, have, can, limits, steps)
+	return append(steps, pointer...), refusal
+}
+
+// pointerSteps put the value where readers look for it, after the steps before.
+func pointerSteps(want Desired, have Observed, can provider.Abilities, limits provider.Limits, before []Step) ([]Step, *provider.Error) {
+	if have.Current.holds(want) {
+		return nil, nil
+	}
+	put := Step{Action: PutVersion, VersionID: want.PointerID, Version: want.Version}
+	if _, exists := have.version(want.PointerID); exists {
+		put.Action = Overwrite
+		return []Step{put}, nil
+	}
+	// A pointer that has to be made anew needs room as any version does.
+	gone := map[string]bool{}
+	for _, step := range before {
+		have = Done(want, have, step, "")
+	}
+	room, refusal := makeRoom(want, have, can, limits, gone)
+	return append(room, put), refusal
+}
+
+func (c Current) holds(want Desired) bool {
+	return c.ID == want.PointerID && c.Digest != "" && c.Digest == want.Digest
+}
+
+// makeRoom removes the oldest version of ours when the next one would pass the
+// service's limit. It never removes what isn't ours, the pointer, or the
+// version that is wanted.
+func makeRoom(want Desired, have Observed, can provider.Abilities, limits provider.Limits, gone map[string]bool) ([]Step, *provider.Error) {
+	if limits.Versions == 0 || limits.EvictsVersions || len(have.Versions)-len(gone) < limits.Versions {
+		return nil, nil
+	}
+	if can.DeletesVersions {
+		for _, v := range have.Versions {
+			if v.Version.Number > 0 && !gone[v.ID] && v.ID != want.PointerID && v.ID != want.Version.ID() {
+				return []Step{{Action: DeleteVersion, VersionID: v.ID}}, nil
+			}
+		}
+	}
+	return nil, &provider.Error{Class: provider.ClassLimit,
+		Message: fmt.Sprintf("the remote secret holds %d versions, the most the service allows, and none of them was made by this mount; remove one of them", len(have.Versions))}
+}
+
+// mayTouch refuses what isn't this secret's replica.
+func mayTouch(want Desired, have Observed) *provider.Error {
+	switch mark := have.Owner(); {
+	case have.CloudManaged:
+		return &provider.Error{Class: provider.ClassOwnership,
+			Message: fmt.Sprintf("the remote secret is of the cloud-managed type %s, its value is made by the cloud and is never written", have.Type)}
+	case mark.IsZero():
+		return &provider.Error{Class: provider.ClassOwnership,
+			Message: "the remote secret exists and carries no mark of this mount: somebody else made it, so it isn't changed"}
+	case mark != want.Owner:
+		return &provider.Error{Class: provider.ClassOwnership,
+			Message: fmt.Sprintf("the remote secret belongs to %s, so it isn't changed", mark)}
+	default:
+		return nil
+	}
+}
+
+// mayWrite refuses what isn't ours, and what Vault would set back.
+func mayWrite(want Desired, have Observed) *provider.Error {
+	if refusal := mayTouch(want, have); refusal != nil {
+		return refusal
+	}
+	if have.State == provider.StateOther {
+		return &provider.Error{Class: provider.ClassConflict,
+			Message: "the remote secret is in a state of the cloud's own (being made, failed or frozen) and can't be written"}
+	}
+	for _, v := range have.Versions {
+		if ahead(v.Version, want) {
+			return &provider.Error{Class: provider.ClassConflict,
+				Message: fmt.Sprintf("the remote holds version %s, but the newest in Vault is %s: Vault is behind, as after a restored snapshot, and would set the replica back",
+					v.ID, VersionNumber{Number: want.Newest, Incarnation: want.Version.Incarnation}.ID())}
+		}
+	}
+	return nil
+}
+
+func ahead(v VersionNumber, want Desired) bool {
+	switch have, mine := v.incarnation(), want.Version.incarnation(); {
+	case v.Number == 0:
+		return false
+	case have == mine:
+		return v.Number > want.Newest
+	default:
+		return have > mine
+	}
+}

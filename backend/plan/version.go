@@ -1,0 +1,138 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package plan
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+)
+
+// ID is the remote version id for services where the caller chooses it: "v3",
+// and "v3-2" for version 3 of the second incarnation, so that no id ever comes
+// back with another value.
+func (v VersionNumber) ID() string {
+	id := "v" + strconv.FormatUint(v.Number, 10)
+	if v.incarnation() > 1 {
+		id += "-" + strconv.Itoa(v.Incarnation)
+	}
+	return id
+}
+
+func (v VersionNumber) incarnation() int { return max(v.Incarnation, 1) }
+
+// Same tells whether both are one version of one incarnation.
+func (v VersionNumber) Same(other VersionNumber) bool {
+	return v.Number == other.Number && v.incarnation() == other.incarnation()
+}
+
+var versionID = regexp.MustCompile(`^v([1-9][0-9]{0,18})(?:-([1-9][0-9]{0,8}))?$`)
+
+// ParseVersionID reads an id that ID made; the zero VersionNumber for others.
+func ParseVersionID(id string) VersionNumber {
+	parts := versionID.FindStringSubmatch(id)
+	if parts == nil {
+		return VersionNumber{}
+	}
+	number, err := strconv.ParseUint(parts[1], 10, 64)
+	if err != nil {
+		return VersionNumber{}
+	}
+	v := VersionNumber{Number: number, Incarnation: 1}
+	if parts[2] != "" {
+		v.Incarnation, _ = strconv.Atoi(parts[2])
+	}
+	if v.ID() != id {
+		return VersionNumber{}
+	}
+	return v
+}
+
+// Seen is the observed state of a remote that was just read. What is known of
+// values is kept from before, the rest is as the service says.
+func Seen(s provider.Secret, versions []provider.Version, before Observed) Observed {
+	seen := Observed{
+		Known: true, Looked: true,
+		State: s.State, CloudManaged: s.CloudManaged,
+		Description: s.Description, KMSKeyID: s.KMSKeyID, DeletionTime: s.DeletionTime,
+	}
+	if s.CloudManaged {
+		seen.Type = s.Type
+	}
+	for _, v := range versions {
+		kept := Version{ID: v.ID, Version: ParseVersionID(v.ID)}
+		if old, found := before.version(v.ID); found {
+			kept.Digest = old.Digest
+		}
+		seen.Versions = append(seen.Versions, kept)
+	}
+	// What a pointer holds can't be seen without reading the value, so it
+	// counts as unknown unless nothing was in doubt.
+	if before.Known {
+		if _, still := seen.version(before.Current.ID); still {
+			seen.Current = before.Current
+		}
+	}
+	return seen
+}
+
+// Absent is the observed state of a remote that isn't there.
+func Absent() Observed { return Observed{Known: true, Looked: true} }
+
+// Done is the observed state after step was carried out on have. The id is the
+// one that the service gave the version.
+func Done(want Desired, have Observed, step Step, id string) Observed {
+	next := have
+	next.Versions = append([]Version(nil), have.Versions...)
+	switch step.Action {
+	case Create:
+		next = Observed{Known: true, Looked: have.Looked, State: provider.StateEnabled, Description: step.Description, KMSKeyID: want.KMSKeyID}
+		next.hold(want, step, id)
+	case PutVersion, Overwrite:
+		next.hold(want, step, id)
+	case DeleteVersion:
+		next.drop(step.VersionID)
+	case SetDescription:
+		next.Description = step.Description
+	case Enable:
+		next.State = provider.StateEnabled
+	case Disable:
+		next.State = provider.StateDisabled
+	case Restore:
+		// Clouds with a switch restore as disabled; the others as enabled.
+		next.State, next.DeletionTime = provider.StateDisabled, time.Time{}
+	case Delete:
+		if step.After == 0 {
+			return Observed{Known: true, Looked: have.Looked}
+		}
+		next.State = provider.StatePendingDeletion
+	}
+	return next
+}
+
+// hold notes that the version id now holds the desired value.
+func (o *Observed) hold(want Desired, step Step, id string) {
+	if id == "" {
+		id = step.VersionID
+	}
+	held := Version{ID: id, Digest: want.Digest}
+	if id != want.PointerID {
+		held.Version = step.Version
+	}
+	if i := slices.IndexFunc(o.Versions, func(v Version) bool { return v.ID == id }); i >= 0 {
+		o.Versions[i] = held
+	} else {
+		o.Versions = append(o.Versions, held)
+	}
+	if id == want.PointerID || want.PointerID == "" {
+		o.Current = Current{ID: id, Version: step.Version, Digest: want.Digest}
+	}
+}
+
+func (o *Observed) drop(id string) {
+	o.Versions = slices.DeleteFunc(o.Versions, func(v Version) bool { return v.ID == id })
+}

@@ -1,0 +1,80 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package provider
+
+import "context"
+
+// Abilities is what a destination can do beyond the contract; the planner
+// decides by it.
+type Abilities struct {
+	Overwrites      bool // Overwriter: the current value lives under one fixed id
+	DeletesVersions bool // VersionDeleter
+	Switches        bool // Switcher
+	Restores        bool // Restorer
+}
+
+// AbilitiesOf finds out by the interfaces that d has.
+func AbilitiesOf(d Destination) Abilities {
+	_, overwrites := d.(Overwriter)
+	_, deletesVersions := d.(VersionDeleter)
+	_, switches := d.(Switcher)
+	_, restores := d.(Restorer)
+	return Abilities{Overwrites: overwrites, DeletesVersions: deletesVersions, Switches: switches, Restores: restores}
+}
+
+// The functions below use an ability. Where it is missing they refuse with
+// class Internal: the planner should have known.
+
+// Overwrite replaces the value of a version in place; see [Overwriter].
+func Overwrite(ctx context.Context, d Destination, name, versionID string, v Value) error {
+	if able, ok := d.(Overwriter); ok {
+		return able.Overwrite(ctx, name, versionID, v)
+	}
+	return unable("overwrite a version")
+}
+
+// DeleteVersion removes one version; see [VersionDeleter].
+func DeleteVersion(ctx context.Context, d Destination, name, versionID string) error {
+	if able, ok := d.(VersionDeleter); ok {
+		return able.DeleteVersion(ctx, name, versionID)
+	}
+	return unable("delete a single version")
+}
+
+// Enable lets the secret be read; see [Switcher].
+func Enable(ctx context.Context, d Destination, name string) error {
+	if able, ok := d.(Switcher); ok {
+		return able.Enable(ctx, name)
+	}
+	return unable("enable a secret")
+}
+
+// Disable stops reading; see [Switcher].
+func Disable(ctx context.Context, d Destination, name string) error {
+	if able, ok := d.(Switcher); ok {
+		return able.Disable(ctx, name)
+	}
+	return unable("disable a secret")
+}
+
+// Restore cancels a scheduled deletion; see [Restorer].
+func Restore(ctx context.Context, d Destination, name string) error {
+	if able, ok := d.(Restorer); ok {
+		return able.Restore(ctx, name)
+	}
+	return unable("restore a secret")
+}
+
+// Check reports on the destination; see [Checker]. Without the ability there
+// is nothing to report.
+func Check(ctx context.Context, d Destination) ([]Finding, error) {
+	if able, ok := d.(Checker); ok {
+		return able.Check(ctx)
+	}
+	return nil, nil
+}
+
+func unable(what string) error {
+	return &Error{Class: ClassInternal, Message: "this service can't " + what}
+}
