@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 )
@@ -52,6 +53,7 @@ type Failure struct {
 type Reply struct {
 	Status      int
 	ContentType string
+	Header      http.Header // further headers, nil for none
 	Body        []byte
 }
 
@@ -119,6 +121,7 @@ func (c *Core) Serve(w http.ResponseWriter, hr *http.Request, p Protocol) {
 	if reply == nil {
 		panic(http.ErrAbortHandler) // closes the connection
 	}
+	maps.Copy(w.Header(), reply.Header)
 	w.Header().Set("Content-Type", reply.ContentType)
 	w.WriteHeader(reply.Status)
 	_, _ = w.Write(reply.Body)

@@ -11,7 +11,7 @@
 // that was answered with success is stored; a service whose process is killed
 // and started again on the same files has exactly the state it acknowledged.
 // Faults, the call log, the clock's offset and changes of accounts and keys
-// are gone then.
+// are gone then. Files serve one process at a time.
 //
 // Emulators are for tests and for trying things out on one machine: they keep
 // values readable, and give them to whoever may use the control API.

@@ -202,6 +202,40 @@ func TestSwitchesChooseWhatIsNotDocumented(t *testing.T) {
 		{"an empty description is refused", tencent.Switches{NoEmptyDescription: true}, func(t *testing.T, c cloud) {
 			wantCode(t, c.updateDescription("s", ""), "MissingParameter")
 		}},
+		{"an update moves the version's time", tencent.Switches{UpdateMovesTime: true}, func(t *testing.T, c cloud) {
+			before, _ := c.server.Inspect(region, "s")
+			wantCode(t, c.update("s", "v1", "later"), "")
+			after, _ := c.server.Inspect(region, "s")
+			if !after.Versions[0].Created.After(before.Versions[0].Created) {
+				t.Errorf("the version's time is %s", after.Versions[0].Created)
+			}
+		}},
+		{"binary values are measured in base64", tencent.Switches{EncodedBinarySize: true, ValueLimit: 4}, func(t *testing.T, c cloud) {
+			r := ssm.NewPutSecretValueRequest()
+			r.SecretName, r.VersionId, r.SecretBinary = p("s"), p("v2"), p("AAEC")
+			_, err := c.PutSecretValue(r)
+			wantCode(t, err, "")
+			r = ssm.NewPutSecretValueRequest()
+			r.SecretName, r.VersionId, r.SecretBinary = p("s"), p("v3"), p("AAECAw==") // four bytes
+			_, err = c.PutSecretValue(r)
+			wantCode(t, err, invalidValue)
+		}},
+		{"an unusable key is unauthorized", tencent.Switches{KMSUnauthorized: true}, func(t *testing.T, c cloud) {
+			r := ssm.NewCreateSecretRequest()
+			r.SecretName, r.SecretString, r.KmsKeyId = p("other"), p("value"), p("nobody-knows-it")
+			_, err := c.CreateSecret(r)
+			wantCode(t, err, "UnauthorizedOperation.AccessKmsError")
+		}},
+		{"a search finds whole names only", tencent.Switches{ExactSearch: true}, func(t *testing.T, c cloud) {
+			c.create(t, "s2", "value")
+			r := ssm.NewListSecretsRequest()
+			r.SearchSecretName = p("s")
+			answer, err := c.ListSecrets(r)
+			wantCode(t, err, "")
+			if *answer.Response.TotalCount != 1 {
+				t.Errorf("found %d secrets", *answer.Response.TotalCount)
+			}
+		}},
 		{"an absent secret has a code of its own", tencent.Switches{SecretNotExistCode: true}, func(t *testing.T, c cloud) {
 			_, err := c.get("absent", "v1")
 			wantCode(t, err, "ResourceNotFound.SecretNotExist")

@@ -348,6 +348,25 @@ func TestServiceStatusAndRegionsAnswer(t *testing.T) {
 	wantCode(t, err, "UnsupportedRegion")
 }
 
+func TestOfConcurrentWritersOfOneVersionExactlyOneWins(t *testing.T) {
+	t.Parallel()
+	c := start(t, tencent.Options{})
+	c.create(t, "s", "value")
+	const writers = 16
+	codes := make(chan string, writers)
+	for i := range writers {
+		client := cloud{clientFor(t, c.endpoint, emulator.ExampleAccount(), region), c.server, c.endpoint}
+		go func() { codes <- code(client.put("s", "v2", fmt.Sprint("writer ", i))) }()
+	}
+	seen := make(map[string]int)
+	for range writers {
+		seen[<-codes]++
+	}
+	if seen[""] != 1 || seen["ResourceInUse.VersionIdExists"] != writers-1 {
+		t.Errorf("the writers ended with %v", seen)
+	}
+}
+
 func TestEveryOperationIsCountedAndLoggedWithoutValues(t *testing.T) {
 	t.Parallel()
 	c := start(t, tencent.Options{})
