@@ -29,11 +29,7 @@ func emulate(t *testing.T, switches emulated.Switches) (*emulated.Server, full) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, ok := d.(full)
-	if !ok {
-		t.Fatalf("%T lacks an ability", d)
-	}
-	return server, all
+	return server, withAbilities(t, d)
 }
 
 func TestTakenVersionOfADisabledSecretIsAConflict(t *testing.T) {
@@ -44,6 +40,28 @@ func TestTakenVersionOfADisabledSecretIsAConflict(t *testing.T) {
 	_, err := d.PutVersion(t.Context(), "app-db", "v1", provider.Text(exampleValue))
 	if e := failure(t, err); e.Class != provider.ClassConflict || !strings.Contains(e.Message, "enable") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// Times are whole seconds, and neither order of the service is documented.
+func TestVersionsOfOneSecondAreInOrderOfTheirNumbers(t *testing.T) {
+	row := func(id string, second int) string { return fmt.Sprintf(`{"VersionId":%q,"CreateTime":%d}`, id, second) }
+	ascending := []string{row("SSM_Current", 100), row("v8", 101), row("v9", 101), row("v10", 101), row("v1", 102)}
+	descending := slices.Clone(ascending)
+	slices.Reverse(descending)
+	for _, rows := range [][]string{ascending, descending} {
+		answer := `{"Response":{"Versions":[` + strings.Join(rows, ",") + `]}}`
+		versions, err := opened(t, &stub{answers: map[string]string{"": answer}}).Versions(t.Context(), "app-db")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, v := range versions {
+			ids = append(ids, v.ID)
+		}
+		if !slices.Equal(ids, []string{"SSM_Current", "v8", "v9", "v10", "v1"}) {
+			t.Errorf("order %v", ids)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ package tencent_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -186,6 +187,15 @@ func TestCodesAndRequestIDsAreScrubbed(t *testing.T) {
 	}
 }
 
+func TestABinaryValueIsScrubbedAsItWasSent(t *testing.T) {
+	encoded := base64.StdEncoding.EncodeToString([]byte(exampleValue))
+	d := opened(t, &stub{answers: map[string]string{"": apiError("InvalidParameterValue", "can't store "+encoded)}})
+	_, err := d.PutVersion(t.Context(), "app-db", "v2", provider.Binary([]byte(exampleValue)))
+	if err == nil || strings.Contains(err.Error(), encoded) {
+		t.Errorf("the value in base64 is quoted: %v", err)
+	}
+}
+
 func TestUnreachableEndpoints(t *testing.T) {
 	trusting := httptest.NewUnstartedServer(http.NotFoundHandler())
 	trusting.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -193,7 +203,7 @@ func TestUnreachableEndpoints(t *testing.T) {
 	defer trusting.Close()
 	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: trusting.Certificate().Raw}))
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

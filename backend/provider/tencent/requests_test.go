@@ -26,7 +26,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // full is a destination with everything that the contract has.
-type full interface {
+type full struct {
 	provider.Destination
 	provider.Overwriter
 	provider.VersionDeleter
@@ -52,11 +52,24 @@ func opened(t *testing.T, transport http.RoundTripper) full {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, ok := d.(full)
+	return withAbilities(t, d)
+}
+
+func withAbilities(t *testing.T, d provider.Destination) full {
+	t.Helper()
+	return full{
+		d, able[provider.Overwriter](t, d), able[provider.VersionDeleter](t, d), able[provider.Switcher](t, d),
+		able[provider.Restorer](t, d), able[provider.Checker](t, d), able[provider.Lister](t, d),
+	}
+}
+
+func able[A any](t *testing.T, d provider.Destination) A {
+	t.Helper()
+	a, ok := d.(A)
 	if !ok {
 		t.Fatalf("%T lacks an ability", d)
 	}
-	return all
+	return a
 }
 
 // stub answers by action, and remembers what it was asked.
@@ -232,7 +245,7 @@ func TestOpening(t *testing.T) {
 	})
 	t.Run("printing a destination shows no credentials", func(t *testing.T) {
 		d := opened(t, &stub{})
-		text := fmt.Sprintf("%v %+v %#v %s", d, d, d, d)
+		text := fmt.Sprintf("%v %+v %#v %s", d.Destination, d.Destination, d.Destination, d.Destination)
 		if strings.Contains(text, exampleSecret) || strings.Contains(text, exampleToken) {
 			t.Error("it does")
 		}
