@@ -5,8 +5,12 @@ package tencent_test
 
 import (
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
@@ -40,6 +44,34 @@ func TestTakenVersionOfADisabledSecretIsAConflict(t *testing.T) {
 	_, err := d.PutVersion(t.Context(), "app-db", "v1", provider.Text(exampleValue))
 	if e := failure(t, err); e.Class != provider.ClassConflict || !strings.Contains(e.Message, "enable") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestCallsShareAConnection(t *testing.T) {
+	service, err := emulated.New(emulated.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var opened atomic.Int32
+	server := httptest.NewUnstartedServer(service)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	d, err := tencent.Kind.Open(config(t, server.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if _, err := d.Describe(t.Context(), "absent"); !provider.IsNotFound(err) {
+			t.Fatal(err)
+		}
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("20 calls opened %d connections", n)
 	}
 }
 

@@ -5,6 +5,7 @@ package tencent_test
 
 import (
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -37,6 +38,30 @@ func TestConforms(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestConformsLive runs the same suite against a real account. It makes, and
+// deletes at once, about two hundred secrets named conformance-*.
+func TestConformsLive(t *testing.T) {
+	const prefix = "CLOUDSYNC_TEST_TENCENT_"
+	account := provider.Config{
+		Region:          os.Getenv(prefix + "REGION"),
+		AccessKeyID:     os.Getenv(prefix + "ACCESS_KEY_ID"),
+		AccessKeySecret: sensitive.NewString(os.Getenv(prefix + "ACCESS_KEY_SECRET")),
+		SecurityToken:   sensitive.NewString(os.Getenv(prefix + "SECURITY_TOKEN")),
+	}
+	if account.Region == "" || account.AccessKeyID == "" || account.AccessKeySecret.Reveal() == "" {
+		t.Skipf("set %[1]sREGION, %[1]sACCESS_KEY_ID and %[1]sACCESS_KEY_SECRET to run against a Tencent Cloud account", prefix)
+	}
+	transport, err := provider.NewTransport("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	account.Transport = transport
+	providertest.Run(t, func(testing.TB) providertest.Fixture {
+		return providertest.Fixture{Kind: tencent.Kind, Config: account, KMSKeyID: os.Getenv(prefix + "KMS_KEY_ID")}
+	})
 }
 
 func fixture(tb testing.TB, server *emulated.Server, endpoint string) providertest.Fixture {
