@@ -19,7 +19,7 @@ func TestAnAcceptedWriteSurvives(t *testing.T) {
 	}{
 		{"a crash of the machine", func(r harness.Replication) { r.Vault.Crash(); r.Vault.Start() }},
 		{"a kill of vault alone", func(r harness.Replication) { r.Vault.Kill(); r.Vault.Start() }},
-		{"a kill of the plugin", func(r harness.Replication) { r.Vault.KillPlugin(); r.Vault.Read("status/" + secretName) }},
+		{"a kill of the plugin", func(r harness.Replication) { r.Vault.KillPlugin(); r.Vault.AwaitAnswer("status/" + secretName) }},
 		{"a restart", func(r harness.Replication) { r.Vault.Stop(); r.Vault.Start() }},
 		{"a seal", func(r harness.Replication) { r.Vault.Seal(); r.Vault.Unseal() }},
 	} {

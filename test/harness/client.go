@@ -61,6 +61,16 @@ func (v *Vault) Read(path string) *api.Secret {
 	return answer
 }
 
+// AwaitAnswer reads below the mount until that succeeds: the first request after
+// the plugin was killed may fail, and makes Vault start it again.
+func (v *Vault) AwaitAnswer(path string) {
+	v.tb.Helper()
+	Eventually(v.tb, "read "+path, func() error {
+		_, err := v.Client.Logical().ReadWithContext(v.tb.Context(), Mount+"/"+path)
+		return err
+	})
+}
+
 // CLI runs the vault command as a person would, and returns what it prints on
 // stdout. A failure of the command fails the test.
 func (v *Vault) CLI(args ...string) string {

@@ -53,8 +53,9 @@ func StartVault(tb testing.TB, programs Programs, storage Storage) *Vault {
 	v.InstallPlugin(programs.Plugin, PluginName)
 	v.process = &process{
 		tb: tb, name: "vault", path: programs.Vault, args: v.arguments(), dir: v.dir,
-		// A home of its own, so that nobody's token file is read or written.
-		env: []string{"HOME=" + v.dir, "VAULT_PLUGIN_TMPDIR=" + filepath.Join(v.dir, "tmp")},
+		// A home of its own, so that nobody's token file is read or written, and a
+		// place for the sockets that a killed plugin leaves behind.
+		env: []string{"HOME=" + v.dir, "TMPDIR=" + filepath.Join(v.dir, "tmp")},
 	}
 	v.Client = newClient(tb, v.URL())
 	v.process.start()
