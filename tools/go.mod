@@ -31,4 +31,6 @@ require (
 	gotest.tools/gotestsum v1.13.0 // indirect
 )
 
+// Module proxies don't all have the version that govulncheck asks for; the day
+// before's does.
 replace golang.org/x/telemetry v0.0.0-20261010193011-f71dc92da45e => golang.org/x/telemetry v0.0.0-20261009151841-97e8ea77aa2a
