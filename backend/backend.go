@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -200,11 +201,13 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 
 // HandleExistenceCheck tells whether a write would create or update.
 func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request) (checkFound, exists bool, err error) {
-	if err := decodeData(req); err != nil {
+	check := *req
+	check.Data = maps.Clone(req.Data)
+	if err := decodeData(&check); err != nil {
 		// The request itself reports it, with the right status.
-		delete(req.Data, "data")
+		delete(check.Data, "data")
 	}
-	return b.Backend.HandleExistenceCheck(ctx, req)
+	return b.Backend.HandleExistenceCheck(ctx, &check)
 }
 
 // decodeData turns the data of a secret that came as text into a map, so that

@@ -80,17 +80,17 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 	if err != nil {
 		return Changed{}, err
 	}
-	release, err := e.claimAll(ctx, before, next)
-	if err != nil {
-		return Changed{}, err
-	}
-	defer release()
 	altered := !reflect.DeepEqual(before, next)
 	if altered && data != nil {
 		if err := e.checkCAS(ctx, c); err != nil {
 			return Changed{}, err
 		}
 	}
+	release, err := e.claimAll(ctx, before, next)
+	if err != nil {
+		return Changed{}, err
+	}
+	defer release()
 	if len(next.Replicas) == 0 && !altered {
 		return e.request(ctx, c)
 	}
