@@ -22,6 +22,8 @@ type Call struct {
 	Fault     Kind          `json:"fault,omitempty"`  // the injected fault that ended the call, if one did
 	RequestID string        `json:"request_id"`
 	Duration  time.Duration `json:"duration"` // nanoseconds
+
+	ValueInURL bool `json:"value_in_url,omitempty"` // the URL held a secret's value
 }
 
 // Calls counts the calls to a service and remembers the latest ones. It is safe
@@ -32,6 +34,7 @@ type Calls struct {
 	next   int    // position of the oldest in a full ring
 	counts map[string]int
 	total  int
+	inURL  int // calls with ValueInURL
 }
 
 func (s *Calls) add(c Call) {
@@ -42,6 +45,9 @@ func (s *Calls) add(c Call) {
 		s.counts = make(map[string]int)
 	}
 	s.counts[c.Operation]++
+	if c.ValueInURL {
+		s.inURL++
+	}
 	if len(s.recent) < keptCalls {
 		s.recent = append(s.recent, c)
 		return
@@ -71,6 +77,14 @@ func (s *Calls) Counts() map[string]int {
 	return maps.Clone(s.counts)
 }
 
+// ValuesInURL is the number of calls since the last reset that carried a
+// secret's value in their URL.
+func (s *Calls) ValuesInURL() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inURL
+}
+
 // List returns the latest 10000 calls, oldest first.
 func (s *Calls) List() []Call {
 	s.mu.Lock()
@@ -84,5 +98,5 @@ func (s *Calls) List() []Call {
 func (s *Calls) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.recent, s.next, s.counts, s.total = nil, 0, nil, 0
+	s.recent, s.next, s.counts, s.total, s.inURL = nil, 0, nil, 0, 0
 }

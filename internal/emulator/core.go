@@ -37,6 +37,10 @@ type Request struct {
 	Now     time.Time // the service's time, with the skew of faults
 	Account Account   // set by Authenticate
 
+	// ValueInURL is set by Target when the URL holds a secret's value, where
+	// proxies and error texts show it.
+	ValueInURL bool
+
 	skew time.Duration
 }
 
@@ -237,7 +241,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (c *Core) record(r *Request, start time.Time, e ending) {
 	call := Call{
 		Time: start, Operation: cmp.Or(r.Operation, "unknown"), Region: clip(r.Region), Secret: clip(r.Secret),
-		Code: e.code, Fault: e.fault, RequestID: r.ID, Duration: c.Clock.Now().Sub(start),
+		Code: e.code, Fault: e.fault, RequestID: r.ID, Duration: c.Clock.Now().Sub(start), ValueInURL: r.ValueInURL,
 	}
 	c.Calls.add(call)
 	c.Logger.Info("call", "operation", call.Operation, "region", call.Region, "secret", call.Secret,

@@ -11,6 +11,9 @@ type KMSKey struct {
 	ID       string `json:"id"`
 	Region   string `json:"region,omitempty"` // "" for every region
 	Disabled bool   `json:"disabled,omitempty"`
+
+	PendingDeletion bool   `json:"pending_deletion,omitempty"`
+	Instance        string `json:"instance,omitempty"` // KMS instance that holds it, where the cloud has them
 }
 
 // ExampleKMSKeyID is the key that exists where no other was given.
@@ -42,10 +45,16 @@ func (s *KMSKeys) Put(k KMSKey) {
 	s.keys[k.ID] = k
 }
 
-// Usable tells whether the key with that id works in region.
-func (s *KMSKeys) Usable(region, id string) bool {
+// Find returns the key with that id, usable or not, if region has it.
+func (s *KMSKeys) Find(region, id string) (KMSKey, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	k, ok := s.keys[id]
-	return ok && !k.Disabled && (k.Region == "" || k.Region == region)
+	return k, ok && (k.Region == "" || k.Region == region)
+}
+
+// Usable tells whether the key with that id works in region.
+func (s *KMSKeys) Usable(region, id string) bool {
+	k, ok := s.Find(region, id)
+	return ok && !k.Disabled && !k.PendingDeletion
 }

@@ -52,6 +52,7 @@ type Secret struct {
 	State       string            `json:"state,omitempty"`
 	Description string            `json:"description,omitempty"`
 	KMSKeyID    string            `json:"kms_key_id,omitempty"` // "" when seeding is the default key
+	Instance    string            `json:"instance,omitempty"`   // KMS instance, where the cloud has them
 	Tags        map[string]string `json:"tags,omitempty"`
 	Versions    []Version         `json:"versions,omitempty"` // oldest first
 

@@ -15,7 +15,7 @@
 //	DELETE /v1/SERVICE/faults             clear all; calls that hang go on
 //	DELETE /v1/SERVICE/faults/ID          clear one
 //	GET    /v1/SERVICE/faults/ID/struck   answers once the fault has struck a call
-//	GET    /v1/SERVICE/calls              {"total":2,"counts":{"GetSecretValue":2},"calls":[{...}]}
+//	GET    /v1/SERVICE/calls              {"total":2,"values_in_url":0,"counts":{"GetSecretValue":2},"calls":[{...}]}
 //	DELETE /v1/SERVICE/calls              forget them
 //	GET    /v1/SERVICE/secret?...         one secret as it is stored, values included
 //	PUT    /v1/SERVICE/secret             seed one: {"region":"...","name":"...","type":"1","versions":[{"id":"v1","text":"..."}]}

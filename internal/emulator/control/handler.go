@@ -22,9 +22,10 @@ type answer func(emulator.Service, *http.Request) (any, error)
 
 // Calls is what a service was asked.
 type Calls struct {
-	Total  int             `json:"total"`
-	Counts map[string]int  `json:"counts"` // by operation
-	Calls  []emulator.Call `json:"calls"`  // the latest, oldest first
+	Total       int             `json:"total"`
+	ValuesInURL int             `json:"values_in_url"` // calls with a secret's value in their URL
+	Counts      map[string]int  `json:"counts"`        // by operation
+	Calls       []emulator.Call `json:"calls"`         // the latest, oldest first
 }
 
 // Clock is a service's time.
@@ -146,7 +147,7 @@ func awaitFault(s emulator.Service, r *http.Request) (any, error) {
 
 func readCalls(s emulator.Service, _ *http.Request) (any, error) {
 	calls := s.Core().Calls
-	return Calls{Total: calls.Total(), Counts: calls.Counts(), Calls: calls.List()}, nil
+	return Calls{Total: calls.Total(), ValuesInURL: calls.ValuesInURL(), Counts: calls.Counts(), Calls: calls.List()}, nil
 }
 
 func resetCalls(s emulator.Service, _ *http.Request) (any, error) {
