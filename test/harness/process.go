@@ -50,7 +50,8 @@ func (p *process) start() {
 	// Not the test's context: that ends before the clean-up, which stops the
 	// processes in order.
 	p.cmd = exec.CommandContext(context.WithoutCancel(p.tb.Context()), p.path, p.args...)
-	p.cmd.Env = append(os.Environ(), p.env...)
+	// The race detector would let every process wait for a second at its end.
+	p.cmd.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, log
 	p.cmd.SysProcAttr = dieWithTest()
 	if err := p.cmd.Start(); err != nil {
