@@ -23,7 +23,11 @@ func live(want Desired, have Observed, can provider.Abilities, limits provider.L
 			return Plan{Refusal: &provider.Error{Class: provider.ClassConflict,
 				Message: "the remote secret is being deleted and this service can't cancel that"}}
 		}
-		steps = append(steps, Step{Action: Restore})
+		restored := Step{Action: Restore, State: provider.StateEnabled}
+		if can.Switches {
+			restored.State = provider.StateDisabled
+		}
+		steps = append(steps, restored)
 	}
 	content, refusal := contentSteps(want, have, can, limits)
 	if refusal != nil {

@@ -187,6 +187,9 @@ type Step struct {
 	Version VersionNumber
 	// Description is the new one of SetDescription.
 	Description string
+	// State is what the service restores to: disabled where it has a switch,
+	// enabled elsewhere.
+	State provider.State
 	// After is the recovery window of Delete.
 	After time.Duration
 }

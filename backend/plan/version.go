@@ -103,8 +103,7 @@ func Done(want Desired, have Observed, step Step, id string) Observed {
 	case Disable:
 		next.State = provider.StateDisabled
 	case Restore:
-		// Clouds with a switch restore as disabled; the others as enabled.
-		next.State, next.DeletionTime = provider.StateDisabled, time.Time{}
+		next.State, next.DeletionTime = step.State, time.Time{}
 	case Delete:
 		if step.After == 0 {
 			return Observed{Known: true, Looked: have.Looked}

@@ -225,6 +225,10 @@ func TestTheSameVersionInAnotherForm(t *testing.T) {
 	reformatted.Digest = "digest of another format"
 	described := tencent.live(2)
 	described.Description = mine.Append("new text")
+	next := tencent.live(3)
+	next.Description = described.Description
+	equal := tencent.live(3)
+	equal.Digest = digest(2)
 	unseen := tencent.holding(1, 2)
 	for i := range unseen.Versions {
 		unseen.Versions[i].Digest = ""
@@ -259,8 +263,12 @@ func TestTheSameVersionInAnotherForm(t *testing.T) {
 			`describe "new text [vault-cloudsync mount=mount-1 secret=team/db]"`,
 		},
 		{
-			"another text and version: the version comes first", func() plan.Desired { d := described; d.Version.Number, d.Newest = 3, 3; return d }(), tencent.holding(1, 2),
+			"another text and version: the version comes first", next, tencent.holding(1, 2),
 			`put v3, overwrite SSM_Current=v3, describe "new text [vault-cloudsync mount=mount-1 secret=team/db]"`,
+		},
+		{
+			"another version with the same value: the history alone", equal, tencent.holding(1, 2),
+			"put v3",
 		},
 		{
 			"another pointer id: it is made, the old one stays", renamed, tencent.holding(1, 2),
