@@ -71,11 +71,9 @@ func (as *activities) resume(name string, since time.Time, destinations []string
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	a := as.openLocked(name, since)
-	a.marked, a.since = true, since
-	if a.generation == 0 {
-		as.last++
-		a.generation = as.last
-	}
+	a.marked = true
+	as.last++
+	a.generation = as.last
 	for _, destination := range destinations {
 		a.progressLocked(destination).doubtful = true
 	}

@@ -6,6 +6,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -110,7 +111,7 @@ func (e *Engine) commit(ctx context.Context, c Change, before, next *Secret, alt
 	}
 	changed, err := e.request(ctx, c)
 	if kvstore.Failed(changed.Response, err) {
-		if altered {
+		if altered && !c.Removes {
 			if undo := e.storeSecret(ctx, before); undo != nil {
 				e.log.Error("the settings of a refused write can't be taken back", "secret", c.Name, "error", undo)
 			}
@@ -141,6 +142,7 @@ func (e *Engine) request(ctx context.Context, c Change) (Changed, error) {
 // be written, and refuses what can't succeed.
 func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *Secret, data map[string]any, err error) {
 	next = before.clone()
+	next.Deleting = c.Removes && len(before.Replicas) > 0
 	if c.Removes {
 		return next, nil, nil
 	}
@@ -269,6 +271,13 @@ func (e *Engine) checkCAS(ctx context.Context, c Change) error {
 // begin notes a change of the secret and stores its mark. The caller holds the
 // secret's lock.
 func (e *Engine) begin(ctx context.Context, s *Secret) error {
+	if !e.resumed.Load() {
+		// A mark of an earlier life may wait to be taken up, and with it the
+		// doubt about what was attempted then.
+		if err := e.takeUpLocked(ctx, s); err != nil {
+			return err
+		}
+	}
 	now := time.Now().UTC()
 	if !e.activities.begin(s.Name, now, s.destinations()) {
 		return nil
@@ -281,16 +290,18 @@ func (e *Engine) begin(ctx context.Context, s *Secret) error {
 	return nil
 }
 
-// buryDeleted notes that a secret is gone from the KV store, if it still is.
-func (e *Engine) buryDeleted(ctx context.Context, name string) error {
+// completeDeletion ends a deletion that was broken off: the values go, if they
+// haven't yet, and then the settings. A write that came meanwhile has ended the
+// deletion in its own way.
+func (e *Engine) completeDeletion(ctx context.Context, name string) error {
 	defer e.lock(name)()
-	meta, err := e.store.ReadMetadata(ctx, e.storage, name)
-	if err != nil || meta != nil {
+	s, err := e.load(ctx, name)
+	if err != nil || !s.Deleting {
 		return err
 	}
-	s, err := e.load(ctx, name)
-	if err != nil {
-		return err
+	request := kvstore.DeleteRequest(&logical.Request{Storage: e.storage}, name)
+	if resp, err := e.store.Handle(ctx, request); kvstore.Failed(resp, err) {
+		return fmt.Errorf("complete the deletion of secret %q in the KV v2 store: %w", name, errors.Join(err, resp.Error()))
 	}
 	return e.bury(ctx, s)
 }
@@ -312,7 +323,7 @@ func (e *Engine) bury(ctx context.Context, s *Secret) error {
 			replica.Removal, replica.State = &removal, StateDeleting
 		}
 	}
-	s.Settings, s.Implied = Settings{}, ""
+	s.Settings, s.Implied, s.Deleting = Settings{}, "", false
 	return e.storeSecret(ctx, s)
 }
 

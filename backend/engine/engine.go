@@ -66,6 +66,7 @@ type Engine struct {
 	config     atomic.Pointer[Config] // nil when not loaded
 	lanes      lanes
 	activities activities
+	resumed    atomic.Bool // every mark of an earlier life was taken up
 
 	life   sync.Mutex      // over started
 	ctx    context.Context //nolint:containedctx // the life of background work, from Start to Stop
@@ -266,6 +267,9 @@ func (e *Engine) open(d *Destination) (*opened, error) {
 func (e *Engine) resume(ctx context.Context) {
 	for attempt := 0; ; attempt++ {
 		err := errors.Join(e.resumePending(ctx), e.resumeSweeps(ctx))
+		if err == nil {
+			e.resumed.Store(true)
+		}
 		if err == nil || ctx.Err() != nil {
 			return
 		}
@@ -294,27 +298,37 @@ func (e *Engine) resumePending(ctx context.Context) error {
 		if mark == nil {
 			continue
 		}
-		if err := e.takeUp(ctx, mark.Name, mark.Since); err != nil {
+		if err := e.takeUp(ctx, mark.Name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// takeUp queues a marked secret at all its destinations. The lock keeps it apart
-// from a write to the same secret.
-func (e *Engine) takeUp(ctx context.Context, name string, since time.Time) error {
+// takeUp queues a secret that was pending at the start at all its destinations.
+func (e *Engine) takeUp(ctx context.Context, name string) error {
 	defer e.lock(name)()
 	s, err := e.load(ctx, name)
 	if err != nil {
 		return err
 	}
-	e.activities.resume(name, since, s.destinations())
-	if len(s.Replicas) == 0 {
-		return e.finish(ctx, s)
+	if err := e.takeUpLocked(ctx, s); err != nil {
+		return err
 	}
-	for _, ref := range s.destinations() {
-		e.enqueueAt(ctx, ref, name)
+	e.enqueueAll(ctx, s)
+	return e.finish(ctx, s)
+}
+
+// takeUpLocked begins the activity of a secret that is marked in storage, unless
+// it has begun already. The caller holds the secret's lock.
+func (e *Engine) takeUpLocked(ctx context.Context, s *Secret) error {
+	if e.activities.generation(s.Name) > 0 {
+		return nil
 	}
+	mark, err := pendings.Get(ctx, e.storage, e.mount.id(s.Name))
+	if err != nil || mark == nil {
+		return err
+	}
+	e.activities.resume(s.Name, mark.Since, s.destinations())
 	return nil
 }

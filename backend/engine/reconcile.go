@@ -129,12 +129,17 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name string, doubtful
 	if replica == nil {
 		return outcome{stale: true}, nil
 	}
+	if s.Deleting {
+		if err := e.completeDeletion(ctx, name); err != nil {
+			return outcome{}, err
+		}
+		if s, err = e.load(ctx, name); err != nil {
+			return outcome{}, err
+		}
+	}
 	meta, err := e.store.ReadMetadata(ctx, e.storage, name)
 	if err != nil {
 		return outcome{}, err
-	}
-	if meta == nil && !s.Settings.isZero() {
-		return outcome{}, e.buryDeleted(ctx, name)
 	}
 	s, err = e.incarnate(ctx, s, meta)
 	if err != nil {

@@ -109,6 +109,9 @@ type Secret struct {
 	Incarnation int `json:"incarnation,omitempty"`
 	// Born is when the KV store first saw the present incarnation.
 	Born time.Time `json:"born,omitzero"`
+	// Deleting is set before the KV store is asked to delete the secret, which
+	// takes it several steps: a deletion that was broken off is completed.
+	Deleting bool `json:"deleting,omitempty"`
 	// Implied is the format that follows from how the value was last written.
 	Implied  payload.Format `json:"implied_format,omitempty"`
 	Settings Settings       `json:"settings,omitzero"`

@@ -78,8 +78,9 @@ func contentSteps(want Desired, have Observed, can provider.Abilities, limits pr
 			return nil, refusal
 		}
 		steps = append(append(steps, room...), Step{Action: PutVersion, VersionID: want.Version.ID(), Version: want.Version})
-	case history && kept.Digest != "" && kept.Digest != want.Digest && can.Overwrites:
-		// The format changed, not the version.
+	case history && kept.Digest != want.Digest && can.Overwrites:
+		// The format changed, not the version; or nobody knows which format it
+		// was written in.
 		steps = append(steps, Step{Action: Overwrite, VersionID: kept.ID, Version: want.Version})
 	}
 	if want.PointerID == "" {

@@ -63,15 +63,16 @@ func Seen(s provider.Secret, versions []provider.Version, before Observed) Obser
 	if s.CloudManaged {
 		seen.Type = s.Type
 	}
+	// What a version holds can't be seen without reading the value, so it counts
+	// as unknown unless nothing was in doubt.
 	for _, v := range versions {
 		kept := Version{ID: v.ID, Version: ParseVersionID(v.ID)}
-		if old, found := before.version(v.ID); found {
+		if old, found := before.version(v.ID); found && before.Known {
 			kept.Digest = old.Digest
 		}
 		seen.Versions = append(seen.Versions, kept)
 	}
-	// What a pointer holds can't be seen without reading the value, so it
-	// counts as unknown unless nothing was in doubt.
+	// As above: what a pointer holds can't be seen.
 	if before.Known {
 		if _, still := seen.version(before.Current.ID); still {
 			seen.Current = before.Current

@@ -1,0 +1,407 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package plan_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider/providertest"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
+)
+
+// world is a secret in a Vault, its remote in a cloud in memory, and what is
+// remembered of the remote.
+type world struct {
+	*rapid.T
+	service
+	vault  vault
+	region *providertest.Region
+	remote provider.Destination
+	have   plan.Observed
+
+	foreign  map[string]provider.Value // version ids that somebody else added
+	tampered bool                      // the memory may be wrong
+	forgot   bool                      // nothing is remembered of a remote that may be there
+}
+
+// vault is what Vault holds of the secret.
+type vault struct {
+	versions    []version // number 1 first
+	incarnation int
+	text        string
+	format      string
+	removal     plan.Presence // what a secret without versions leaves behind
+	atOnce      bool
+}
+
+type version struct {
+	content            string
+	deleted, destroyed bool
+}
+
+func newWorld(t *rapid.T, s service, model providertest.Model) *world {
+	cloud := providertest.NewMemory(model)
+	remote, err := cloud.Kind().Open(provider.Config{Region: "r", AccessKeyID: "id", AccessKeySecret: sensitive.NewString("secret")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &world{
+		T: t, service: s, remote: remote, region: cloud.Region("r"),
+		vault:   vault{incarnation: 1, text: "text", format: "json", removal: plan.Deleted},
+		have:    plan.Observed{Known: true},
+		foreign: map[string]provider.Value{},
+	}
+}
+
+// want is the desired state, and the value that goes with it.
+func (w *world) want() (plan.Desired, provider.Value) {
+	v := w.vault
+	want := plan.Desired{
+		Presence: v.removal, Owner: mine, Description: mine.Append(v.text),
+		PointerID: w.pointer, History: w.history, DeleteAfter: window, Destroyed: map[uint64]bool{},
+	}
+	if len(v.versions) == 0 {
+		if v.atOnce {
+			want.DeleteAfter = 0
+		}
+		return want, provider.Value{}
+	}
+	want.Presence = plan.Withdrawn
+	want.Newest = uint64(len(v.versions))
+	var value provider.Value
+	for i, version := range v.versions {
+		number := uint64(i + 1) //nolint:gosec // an index
+		switch {
+		case version.destroyed:
+			want.Destroyed[number] = true
+		case !version.deleted:
+			want.Presence = plan.Live
+			want.Version = plan.VersionNumber{Number: number, Incarnation: v.incarnation}
+			value = provider.Text(version.content + " as " + v.format)
+			want.Digest = "digest of " + value.Reveal()
+		}
+	}
+	return want, value
+}
+
+// errBroken is a convergence that is broken off.
+var errBroken = errors.New("broken off")
+
+// rounds is how many plans one convergence may take.
+const rounds = 6
+
+// converge plans and acts until nothing is left to do, or for some steps only.
+// After a crash the last step has taken effect and nothing is remembered.
+func (w *world) converge(steps int, crash bool) error {
+	want, value := w.want()
+	before := w.have
+	w.have.Looked = false
+	for range rounds {
+		remembered := fmt.Sprintf("%+v", w.have)
+		p := plan.Make(want, w.have, w.can, w.limits)
+		if now := fmt.Sprintf("%+v", w.have); now != remembered {
+			w.Fatalf("planning changed what was observed from %s to %s", remembered, now)
+		}
+		switch {
+		case p.Refusal != nil:
+			return p.Refusal
+		case p.Look:
+			w.look()
+			continue
+		case len(p.Steps) == 0:
+			return nil
+		}
+		for _, step := range p.Steps {
+			if steps == 0 {
+				return errBroken
+			}
+			steps--
+			id, err := w.perform(want, value, step)
+			if crash && steps == 0 {
+				w.have = before
+				w.have.Known = false
+				return errBroken
+			}
+			if err != nil {
+				if w.have.Looked {
+					return fmt.Errorf("%s after a look: %w", stepWords(step), err)
+				}
+				w.have.Known = false
+				break
+			}
+			w.have = plan.Done(want, w.have, step, id)
+		}
+	}
+	return errors.New("it doesn't settle")
+}
+
+func (w *world) look() {
+	found, err := w.remote.Describe(w.Context(), "db")
+	if provider.IsNotFound(err) {
+		w.have = plan.Absent()
+		return
+	}
+	versions, err := w.remote.Versions(w.Context(), "db")
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.have = plan.Seen(found, versions, w.have)
+}
+
+// perform makes one remote call, and checks what no call may do.
+func (w *world) perform(want plan.Desired, value provider.Value, step plan.Step) (id string, err error) {
+	ctx := w.Context()
+	before, existed := w.region.Secret("db")
+	switch step.Action {
+	case plan.Create:
+		var created provider.Created
+		created, err = w.remote.Create(ctx, "db", provider.NewSecret{VersionID: step.VersionID, Value: value, Description: step.Description})
+		id = created.VersionID
+	case plan.PutVersion:
+		id, err = w.remote.PutVersion(ctx, "db", step.VersionID, value)
+	case plan.Overwrite:
+		err = provider.Overwrite(ctx, w.remote, "db", step.VersionID, value)
+	case plan.DeleteVersion:
+		err = provider.DeleteVersion(ctx, w.remote, "db", step.VersionID)
+	case plan.SetDescription:
+		err = w.remote.SetDescription(ctx, "db", step.Description)
+	case plan.Enable:
+		err = provider.Enable(ctx, w.remote, "db")
+	case plan.Disable:
+		err = provider.Disable(ctx, w.remote, "db")
+	case plan.Restore:
+		err = provider.Restore(ctx, w.remote, "db")
+	case plan.Delete:
+		err = w.remote.Delete(ctx, "db", step.After)
+	}
+	after, _ := w.region.Secret("db")
+	_, mark := owner.Split(before.Description)
+	if existed && mark != mine && !reflect.DeepEqual(before, after) {
+		w.Fatalf("%s changed a secret that isn't ours from %+v to %+v", stepWords(step), before, after)
+	}
+	if err == nil {
+		w.checkOrder(want, value, step, after)
+	}
+	return id, err
+}
+
+// checkOrder demands that history comes before pointer, that reading is enabled
+// last, and that foreign versions stay.
+func (w *world) checkOrder(want plan.Desired, value provider.Value, step plan.Step, remote providertest.Stored) {
+	kept, holds := remote.Version(want.Version.ID())
+	if step.VersionID == w.pointer && w.pointer != "" && w.history && (!holds || !kept.Value.Equal(value)) {
+		w.Fatalf("%s comes before the history", stepWords(step))
+	}
+	if step.Action == plan.Enable && !w.read(remote).Equal(value) {
+		w.Fatal("reading is enabled before the value is there")
+	}
+	if step.Action == plan.Delete {
+		return
+	}
+	for id, value := range w.foreign {
+		if kept, _ := remote.Version(id); !kept.Value.Equal(value) {
+			w.Fatalf("%s took the foreign version %s", stepWords(step), id)
+		}
+	}
+}
+
+// read is what a reader gets who names no version but the pointer.
+func (w *world) read(remote providertest.Stored) provider.Value {
+	for _, v := range remote.Versions {
+		if v.ID == w.pointer || slices.Contains(v.Labels, providertest.LabelCurrent) {
+			return v.Value
+		}
+	}
+	return provider.Value{}
+}
+
+// settle converges to the end and demands that the world is as wanted.
+func (w *world) settle() {
+	want, value := w.want()
+	// A creation finds out by itself; nothing else is tried on what was never made.
+	if w.tampered || w.forgot && want.Presence != plan.Live {
+		w.have.Known = false
+	}
+	w.tampered, w.forgot = false, false
+	if err := w.converge(-1, false); err != nil {
+		w.Fatal(err)
+	}
+	remote, exists := w.region.Secret("db")
+	readable := exists && remote.State == provider.StateEnabled
+	switch want.Presence {
+	case plan.Live:
+		w.checkLive(want, value, remote)
+	case plan.Withdrawn:
+		if readable {
+			w.Fatalf("a withdrawn secret can be read: %+v", remote.Secret)
+		}
+	case plan.Deleted:
+		if exists && remote.State != provider.StatePendingDeletion {
+			w.Fatalf("a deleted secret is %s", remote.State)
+		}
+		w.buried(exists)
+	case plan.Released:
+		if _, mark := owner.Split(remote.Description); !mark.IsZero() && remote.State != provider.StatePendingDeletion {
+			w.Fatalf("a released secret is marked: %s", remote.Description)
+		}
+		w.region.Remove("db")
+		w.buried(false)
+	}
+}
+
+func (w *world) checkLive(want plan.Desired, value provider.Value, remote providertest.Stored) {
+	if remote.State != provider.StateEnabled || remote.Description != want.Description {
+		w.Fatalf("the remote is %+v", remote.Secret)
+	}
+	if !w.read(remote).Equal(value) {
+		w.Fatalf("readers get %q, not %q", w.read(remote).Reveal(), value.Reveal())
+	}
+	if kept, _ := remote.Version(want.Version.ID()); w.history && !kept.Value.Equal(value) {
+		w.Fatalf("the history has %q as %s, not %q", kept.Value.Reveal(), want.Version.ID(), value.Reveal())
+	}
+	for _, v := range remote.Versions {
+		number := plan.ParseVersionID(v.ID)
+		if w.can.DeletesVersions && number.Incarnation == w.vault.incarnation && want.Destroyed[number.Number] {
+			w.Fatalf("%s was destroyed and is still there", v.ID)
+		}
+	}
+}
+
+// buried forgets a replica that is no longer wanted, as the engine does.
+func (w *world) buried(exists bool) {
+	w.have = plan.Observed{Known: true}
+	if !exists {
+		clear(w.foreign)
+	}
+}
+
+// breakOff converges for some steps.
+func (w *world) breakOff(t *rapid.T) {
+	err := w.converge(rapid.IntRange(0, 4).Draw(t, "steps"), rapid.Bool().Draw(t, "crash"))
+	if err != nil && !errors.Is(err, errBroken) && !w.tampered {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) write(t *rapid.T) {
+	content := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "content")
+	w.vault.versions = append(w.vault.versions, version{content: content})
+}
+
+// edit changes one version of the vault.
+func (w *world) edit(t *rapid.T, change func(*version)) {
+	if len(w.vault.versions) == 0 {
+		return
+	}
+	change(&w.vault.versions[rapid.IntRange(0, len(w.vault.versions)-1).Draw(t, "version")])
+}
+
+// editAll changes all versions of the vault, so that the newest of all is live
+// or none is.
+func (w *world) editAll(change func(*version)) {
+	for i := range w.vault.versions {
+		change(&w.vault.versions[i])
+	}
+}
+
+// remove deletes the secret with all its versions.
+func (w *world) remove(t *rapid.T) {
+	if len(w.vault.versions) == 0 {
+		return
+	}
+	w.vault.versions = nil
+	w.vault.incarnation++
+	w.vault.removal = rapid.SampledFrom([]plan.Presence{plan.Deleted, plan.Released}).Draw(t, "removal")
+	w.vault.atOnce = rapid.Bool().Draw(t, "at once")
+	w.settle()
+}
+
+func (w *world) forget(*rapid.T) { w.have, w.forgot = plan.Observed{Known: true}, true }
+
+func (w *world) describe(t *rapid.T) {
+	w.vault.text = rapid.SampledFrom([]string{"", "text", "other"}).Draw(t, "text")
+}
+
+// tamper changes the remote behind everybody's back.
+func (w *world) tamper(t *rapid.T) {
+	remote, exists := w.region.Secret("db")
+	if !exists {
+		return
+	}
+	w.tampered = true
+	switch rapid.SampledFrom([]string{"state", "remove", "add", "describe"}).Draw(t, "tamper") {
+	case "state":
+		remote.State = rapid.SampledFrom([]provider.State{provider.StateEnabled, provider.StateDisabled}).Draw(t, "state")
+	case "remove":
+		if len(remote.Versions) > 0 {
+			i := rapid.IntRange(0, len(remote.Versions)-1).Draw(t, "version")
+			delete(w.foreign, remote.Versions[i].ID)
+			remote.Versions = slices.Delete(remote.Versions, i, i+1)
+		}
+	case "add":
+		id := fmt.Sprintf("theirs-%d", len(w.foreign))
+		// Eight leave room for one version and the pointer.
+		if _, taken := remote.Version(id); !taken && len(w.foreign) < 8 && len(remote.Versions) < w.limits.Versions {
+			w.foreign[id] = provider.Text("theirs")
+			remote.Versions = append(remote.Versions, providertest.StoredVersion{Version: provider.Version{ID: id}, Value: w.foreign[id]})
+		}
+	case "describe":
+		remote.Description = mine.Append("theirs")
+	}
+	w.region.Seed(remote)
+}
+
+// TestAnySequenceSettles lets secrets live at services of both kinds, with
+// convergences that are broken off anywhere, and demands after each that is not
+// that readers get what they should.
+func TestAnySequenceSettles(t *testing.T) {
+	t.Run("with a pointer", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) {
+			w := newWorld(t, tencent, providertest.Overwriting())
+			actions := w.actions()
+			maps.Copy(actions, map[string]func(*rapid.T){
+				"delete":   func(t *rapid.T) { w.edit(t, func(v *version) { v.deleted = true }) },
+				"undelete": func(t *rapid.T) { w.edit(t, func(v *version) { v.deleted = false }) },
+				"destroy":  func(t *rapid.T) { w.edit(t, func(v *version) { v.destroyed = true }) },
+				"tamper":   w.tamper,
+				"reformat": func(t *rapid.T) { w.vault.format = rapid.SampledFrom([]string{"json", "raw"}).Draw(t, "format") },
+				"history":  func(t *rapid.T) { w.history = rapid.Bool().Draw(t, "history") },
+			})
+			t.Repeat(actions)
+			w.settle()
+		})
+	})
+	t.Run("with labels", func(t *testing.T) {
+		rapid.Check(t, func(t *rapid.T) {
+			w := newWorld(t, labels, providertest.LabelMoving())
+			t.Repeat(w.actions())
+			w.settle()
+		})
+	})
+}
+
+func (w *world) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"write":        w.write,
+		"write more":   w.write,
+		"withdraw":     func(*rapid.T) { w.editAll(func(v *version) { v.deleted = true }) },
+		"bring back":   func(*rapid.T) { w.editAll(func(v *version) { v.deleted = false }) },
+		"remove":       w.remove,
+		"describe":     w.describe,
+		"forget":       w.forget,
+		"break off":    w.breakOff,
+		"settle":       func(*rapid.T) { w.settle() },
+		"settle again": func(*rapid.T) { w.settle() },
+	}
+}
