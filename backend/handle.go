@@ -42,8 +42,12 @@ func (b *backend) operation(h handler) framework.OperationFunc {
 	}
 }
 
+// existenceCheck tells with the mount's engine whether what a request is about
+// exists.
+type existenceCheck func(ctx context.Context, e *engine.Engine, req *logical.Request, d *framework.FieldData) (bool, error)
+
 // existence wraps an existence check.
-func (b *backend) existence(check func(ctx context.Context, e *engine.Engine, req *logical.Request, d *framework.FieldData) (bool, error)) framework.ExistenceFunc {
+func (b *backend) existence(check existenceCheck) framework.ExistenceFunc {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (bool, error) {
 		e, err := b.open(ctx, req.Storage)
 		if err != nil {

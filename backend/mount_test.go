@@ -306,6 +306,5 @@ func containsAll(text string, parts ...string) bool {
 	return true
 }
 
-
 // yield lets other goroutines run for a moment.
 func yield() { time.Sleep(time.Millisecond) }

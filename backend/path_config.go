@@ -40,10 +40,14 @@ func (b *backend) configPaths() []*framework.Path {
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "configuration"},
 		Fields:       fields,
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.ReadOperation: &framework.PathOperation{Callback: b.operation(readConfig), Responses: responds(answers), DisplayAttrs: display("read", "configuration"),
-				Summary: "Read the mount's settings."},
-			logical.UpdateOperation: &framework.PathOperation{Callback: b.operation(writeConfig), Responses: responds(nil), DisplayAttrs: display("configure", ""),
-				Summary: "Change the mount's settings; what isn't given stays."},
+			logical.ReadOperation: &framework.PathOperation{
+				Callback: b.operation(readConfig), Responses: responds(answers), DisplayAttrs: display("read", "configuration"),
+				Summary: "Read the mount's settings.",
+			},
+			logical.UpdateOperation: &framework.PathOperation{
+				Callback: b.operation(writeConfig), Responses: responds(nil), DisplayAttrs: display("configure", ""),
+				Summary: "Change the mount's settings; what isn't given stays.",
+			},
 		},
 		HelpSynopsis:    "Settings of the mount.",
 		HelpDescription: "default_wait and paused are of replication; max_versions, cas_required and delete_version_after are the KV v2 engine's, with its meaning.",

@@ -36,16 +36,20 @@ const (
 )
 
 func (b *backend) destinationPaths() []*framework.Path {
-	paths := []*framework.Path{{
+	types := &framework.Path{
 		Pattern:      "destinations/?",
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "destination-types"},
 		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.ListOperation: &framework.PathOperation{Callback: b.operation(listDestinations("")), Responses: listed(), DisplayAttrs: display("list", "destination-types"),
-				Summary: "List the types that have destinations."},
+			logical.ListOperation: &framework.PathOperation{
+				Callback: b.operation(listDestinations("")), Responses: listed(), DisplayAttrs: display("list", "destination-types"),
+				Summary: "List the types that have destinations.",
+			},
 		},
 		HelpSynopsis:    "List the types of destinations.",
 		HelpDescription: "Lists the types that have destinations; each is a folder of its destinations.",
-	}}
+	}
+	paths := make([]*framework.Path, 0, 1+3*len(b.kinds))
+	paths = append(paths, types)
 	for _, kind := range b.kinds {
 		paths = append(paths, b.kindPaths(kind)...)
 	}
@@ -59,15 +63,19 @@ func (b *backend) kindPaths(kind provider.Kind) []*framework.Path {
 	fields := destinationFields(kind)
 	fields[fieldName] = name
 	fields[fieldForce] = &framework.FieldSchema{Type: framework.TypeBool, Description: "For deleting: forget the destination's replicas and leave them in the cloud.", Query: true}
-	write := &framework.PathOperation{Callback: b.operation(writeDestination(kind)), Responses: responds(nil), DisplayAttrs: display("write", suffix),
-		Summary: "Create or change a destination; what isn't given stays."}
+	write := &framework.PathOperation{
+		Callback: b.operation(writeDestination(kind)), Responses: responds(nil), DisplayAttrs: display("write", suffix),
+		Summary: "Create or change a destination; what isn't given stays.",
+	}
 	return []*framework.Path{
 		{
 			Pattern:      prefix + "?",
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: suffix + "s"},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ListOperation: &framework.PathOperation{Callback: b.operation(listDestinations(kind.Type)), Responses: listed(), DisplayAttrs: display("list", suffix+"s"),
-					Summary: "List the destinations of this type."},
+				logical.ListOperation: &framework.PathOperation{
+					Callback: b.operation(listDestinations(kind.Type)), Responses: listed(), DisplayAttrs: display("list", suffix+"s"),
+					Summary: "List the destinations of this type.",
+				},
 			},
 			HelpSynopsis:    "List the destinations in " + kind.Title + ".",
 			HelpDescription: "Lists the names of the destinations in " + kind.Title + ".",
@@ -80,10 +88,14 @@ func (b *backend) kindPaths(kind provider.Kind) []*framework.Path {
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.CreateOperation: write,
 				logical.UpdateOperation: write,
-				logical.ReadOperation: &framework.PathOperation{Callback: b.operation(readDestination(kind)), Responses: responds(destinationAnswer(kind)), DisplayAttrs: display("read", suffix),
-					Summary: "Read a destination; its credentials are never returned."},
-				logical.DeleteOperation: &framework.PathOperation{Callback: b.operation(deleteDestination(kind)), Responses: responds(nil), DisplayAttrs: display("delete", suffix),
-					Summary: "Delete a destination that has no replicas, or forget them with force."},
+				logical.ReadOperation: &framework.PathOperation{
+					Callback: b.operation(readDestination(kind)), Responses: responds(destinationAnswer(kind)), DisplayAttrs: display("read", suffix),
+					Summary: "Read a destination; its credentials are never returned.",
+				},
+				logical.DeleteOperation: &framework.PathOperation{
+					Callback: b.operation(deleteDestination(kind)), Responses: responds(nil), DisplayAttrs: display("delete", suffix),
+					Summary: "Delete a destination that has no replicas, or forget them with force.",
+				},
 			},
 			HelpSynopsis:    "A destination in " + kind.Title + ": one account and region, with its credentials.",
 			HelpDescription: "Credentials are stored seal-wrapped and never returned. A changed destination is tried at once for every replica that waits for it. One with replicas can be deleted only with force=true, which forgets them and leaves them in the cloud.",
@@ -93,12 +105,14 @@ func (b *backend) kindPaths(kind provider.Kind) []*framework.Path {
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: suffix},
 			Fields:       map[string]*framework.FieldSchema{fieldName: name},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.UpdateOperation: &framework.PathOperation{Callback: b.operation(checkDestination(kind)), DisplayAttrs: display("check", suffix),
+				logical.UpdateOperation: &framework.PathOperation{
+					Callback: b.operation(checkDestination(kind)), DisplayAttrs: display("check", suffix),
 					Summary: "Make harmless live calls and say what is wrong.",
 					Responses: responds(map[string]*framework.FieldSchema{
 						"ok":       field(framework.TypeBool, "Whether nothing is in the way."),
 						"findings": field(framework.TypeSlice, "What was checked, what was found, and what to do about it."),
-					})},
+					}),
+				},
 			},
 			HelpSynopsis:    "Check a destination with harmless live calls.",
 			HelpDescription: "Says in plain words whether credentials, permissions and endpoint work, and what to do if they don't. Changes nothing at the cloud.",
@@ -160,7 +174,7 @@ func destinationRef(kind provider.Kind, d *framework.FieldData) string {
 	return kind.Type + "/" + d.Get(fieldName).(string)
 }
 
-func destinationExists(kind provider.Kind) func(context.Context, *engine.Engine, *logical.Request, *framework.FieldData) (bool, error) {
+func destinationExists(kind provider.Kind) existenceCheck {
 	return func(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (bool, error) {
 		destination, err := e.Destination(ctx, destinationRef(kind, d))
 		return destination != nil, err

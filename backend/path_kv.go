@@ -25,7 +25,6 @@ func (b *backend) kvPaths() ([]*framework.Path, error) {
 			return nil, err
 		}
 		path := *library
-		path.Callbacks = nil
 		path.Operations = map[logical.Operation]framework.OperationHandler{}
 		for operation, served := range library.Operations {
 			properties := served.Properties()

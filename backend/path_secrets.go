@@ -51,8 +51,10 @@ var casField = &framework.FieldSchema{
 }
 
 func (b *backend) secretPaths() []*framework.Path {
-	write := &framework.PathOperation{Callback: b.operation(writeSecret), Responses: responds(writtenFields), DisplayAttrs: display("write", "secret"),
-		Summary: "Write a new version of a secret, or change its settings."}
+	write := &framework.PathOperation{
+		Callback: b.operation(writeSecret), Responses: responds(writtenFields), DisplayAttrs: display("write", "secret"),
+		Summary: "Write a new version of a secret, or change its settings.",
+	}
 	return []*framework.Path{{
 		Pattern:      secretsPrefix + framework.MatchAllRegex(fieldName),
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "secret"},
@@ -77,14 +79,22 @@ func (b *backend) secretPaths() []*framework.Path {
 		Operations: map[logical.Operation]framework.OperationHandler{
 			logical.CreateOperation: write,
 			logical.UpdateOperation: write,
-			logical.PatchOperation: &framework.PathOperation{Callback: b.operation(patchSecret), Responses: responds(writtenFields), DisplayAttrs: display("patch", "secret"),
-				Summary: "Change part of a secret's data by a JSON merge patch; makes a new version."},
-			logical.ReadOperation: &framework.PathOperation{Callback: b.operation(readSecret), Responses: responds(secretFields), DisplayAttrs: display("read", "secret"),
-				Summary: "Read a secret with its settings and the state of its replicas."},
-			logical.DeleteOperation: &framework.PathOperation{Callback: b.operation(deleteSecret), Responses: responds(nil), DisplayAttrs: display("delete", "secret"),
-				Summary: "Delete a secret with all its versions, and its replicas by their deletion policy."},
-			logical.ListOperation: &framework.PathOperation{Callback: b.operation(listSecrets), Responses: listed(), DisplayAttrs: display("list", "secrets"),
-				Summary: "List secrets and folders below a folder."},
+			logical.PatchOperation: &framework.PathOperation{
+				Callback: b.operation(patchSecret), Responses: responds(writtenFields), DisplayAttrs: display("patch", "secret"),
+				Summary: "Change part of a secret's data by a JSON merge patch; makes a new version.",
+			},
+			logical.ReadOperation: &framework.PathOperation{
+				Callback: b.operation(readSecret), Responses: responds(secretFields), DisplayAttrs: display("read", "secret"),
+				Summary: "Read a secret with its settings and the state of its replicas.",
+			},
+			logical.DeleteOperation: &framework.PathOperation{
+				Callback: b.operation(deleteSecret), Responses: responds(nil), DisplayAttrs: display("delete", "secret"),
+				Summary: "Delete a secret with all its versions, and its replicas by their deletion policy.",
+			},
+			logical.ListOperation: &framework.PathOperation{
+				Callback: b.operation(listSecrets), Responses: listed(), DisplayAttrs: display("list", "secrets"),
+				Summary: "List secrets and folders below a folder.",
+			},
 		},
 		HelpSynopsis: "Write, read, list and delete secrets, and say where each is replicated.",
 		HelpDescription: strings.TrimSpace(`

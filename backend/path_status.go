@@ -23,8 +23,10 @@ func (b *backend) statusPaths() []*framework.Path {
 			Pattern:      "status/?",
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "status"},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation: &framework.PathOperation{Callback: b.operation(readOverview), Responses: responds(overviewFields), DisplayAttrs: display("read", "status"),
-					Summary: "The mount at a glance."},
+				logical.ReadOperation: &framework.PathOperation{
+					Callback: b.operation(readOverview), Responses: responds(overviewFields), DisplayAttrs: display("read", "status"),
+					Summary: "The mount at a glance.",
+				},
 			},
 			HelpSynopsis:    "The mount at a glance.",
 			HelpDescription: "Counts replicas by destination and state, and tells how much work is outstanding and since when.",
@@ -34,8 +36,10 @@ func (b *backend) statusPaths() []*framework.Path {
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "secret-status"},
 			Fields:       map[string]*framework.FieldSchema{fieldName: secretName},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation: &framework.PathOperation{Callback: b.operation(readStatus), Responses: responds(statusFields), DisplayAttrs: display("read", "secret-status"),
-					Summary: "Where a secret stands at each of its destinations; never its value."},
+				logical.ReadOperation: &framework.PathOperation{
+					Callback: b.operation(readStatus), Responses: responds(statusFields), DisplayAttrs: display("read", "secret-status"),
+					Summary: "Where a secret stands at each of its destinations; never its value.",
+				},
 			},
 			HelpSynopsis:    "Where a secret stands at each of its destinations.",
 			HelpDescription: "Tells everything about the replicas of a secret: state, error with the cloud's code and request id and what to do, attempts, next retry, remote name, versions, key, tags. It never holds the value.",
@@ -45,8 +49,10 @@ func (b *backend) statusPaths() []*framework.Path {
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "sync"},
 			Fields:       map[string]*framework.FieldSchema{fieldName: secretName, fieldWait: waitField},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.UpdateOperation: &framework.PathOperation{Callback: b.operation(syncSecret), Responses: responds(statusFields), DisplayAttrs: display("sync", "secret"),
-					Summary: "Converge a secret's replicas now, also those that are blocked."},
+				logical.UpdateOperation: &framework.PathOperation{
+					Callback: b.operation(syncSecret), Responses: responds(statusFields), DisplayAttrs: display("sync", "secret"),
+					Summary: "Converge a secret's replicas now, also those that are blocked.",
+				},
 			},
 			HelpSynopsis:    "Converge a secret's replicas now.",
 			HelpDescription: "Tries every replica of the secret at once, also those that wait for a retry or are blocked, and answers with the status after waiting. A replica that is in sync costs no remote call.",

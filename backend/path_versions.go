@@ -22,8 +22,10 @@ const fieldID = "id"
 
 // versionPaths are listed before the secrets' own path, which would match too.
 func (b *backend) versionPaths() []*framework.Path {
-	rollback := &framework.PathOperation{Callback: b.operation(rollback), Responses: responds(writtenFields), DisplayAttrs: display("roll-back", "secret"),
-		Summary: "Write a new version with the content of an older one."}
+	rollback := &framework.PathOperation{
+		Callback: b.operation(rollback), Responses: responds(writtenFields), DisplayAttrs: display("roll-back", "secret"),
+		Summary: "Write a new version with the content of an older one.",
+	}
 	return []*framework.Path{
 		{
 			Pattern:      secretsPrefix + `(?P<name>.+)/versions/(?P<id>\d+)`,
@@ -34,10 +36,14 @@ func (b *backend) versionPaths() []*framework.Path {
 				fieldWait: waitField,
 			},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation: &framework.PathOperation{Callback: b.operation(readVersion), Responses: responds(versionFields), DisplayAttrs: display("read", "secret-version"),
-					Summary: "Read one version, and where it is at each destination."},
-				logical.DeleteOperation: &framework.PathOperation{Callback: b.operation(destroyVersion), Responses: responds(nil), DisplayAttrs: display("destroy", "secret-version"),
-					Summary: "Destroy one version here and at every destination that can delete a version."},
+				logical.ReadOperation: &framework.PathOperation{
+					Callback: b.operation(readVersion), Responses: responds(versionFields), DisplayAttrs: display("read", "secret-version"),
+					Summary: "Read one version, and where it is at each destination.",
+				},
+				logical.DeleteOperation: &framework.PathOperation{
+					Callback: b.operation(destroyVersion), Responses: responds(nil), DisplayAttrs: display("destroy", "secret-version"),
+					Summary: "Destroy one version here and at every destination that can delete a version.",
+				},
 			},
 			HelpSynopsis:    "Read or destroy one version of a secret.",
 			HelpDescription: "Reading tells under which version id each destination holds the version. Deleting destroys the version for good, here and at the destinations that can delete single versions.",
@@ -47,8 +53,10 @@ func (b *backend) versionPaths() []*framework.Path {
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "secret-versions"},
 			Fields:       map[string]*framework.FieldSchema{fieldName: secretName},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ListOperation: &framework.PathOperation{Callback: b.operation(listVersions), Responses: listed(), DisplayAttrs: display("list", "secret-versions"),
-					Summary: "List the versions of a secret with the destinations that hold each."},
+				logical.ListOperation: &framework.PathOperation{
+					Callback: b.operation(listVersions), Responses: listed(), DisplayAttrs: display("list", "secret-versions"),
+					Summary: "List the versions of a secret with the destinations that hold each.",
+				},
 			},
 			HelpSynopsis:    "List the versions of a secret.",
 			HelpDescription: "Lists version numbers with created time, deletion, and the destinations that hold them.",

@@ -14,6 +14,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
@@ -82,7 +83,7 @@ func encodeJSON(data map[string]any) (provider.Value, error) {
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(data); err != nil {
-		return provider.Value{}, fmt.Errorf("format json: the data can't be encoded")
+		return provider.Value{}, errors.New("format json: the data can't be encoded")
 	}
 	return provider.Text(string(bytes.TrimSuffix(buf.Bytes(), []byte("\n")))), nil
 }

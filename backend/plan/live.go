@@ -20,8 +20,10 @@ func live(want Desired, have Observed, can provider.Abilities, limits provider.L
 	var steps []Step
 	if have.State == provider.StatePendingDeletion {
 		if !can.Restores {
-			return Plan{Refusal: &provider.Error{Class: provider.ClassConflict,
-				Message: "the remote secret is being deleted and this service can't cancel that"}}
+			return Plan{Refusal: &provider.Error{
+				Class:   provider.ClassConflict,
+				Message: "the remote secret is being deleted and this service can't cancel that",
+			}}
 		}
 		restored := Step{Action: Restore, State: provider.StateEnabled}
 		if can.Switches {
@@ -127,22 +129,30 @@ func makeRoom(want Desired, have Observed, can provider.Abilities, limits provid
 			}
 		}
 	}
-	return nil, &provider.Error{Class: provider.ClassLimit,
-		Message: fmt.Sprintf("the remote secret holds %d versions, the most the service allows, and none of them was made by this mount; remove one of them", len(have.Versions))}
+	return nil, &provider.Error{
+		Class:   provider.ClassLimit,
+		Message: fmt.Sprintf("the remote secret holds %d versions, the most the service allows, and none of them was made by this mount; remove one of them", len(have.Versions)),
+	}
 }
 
 // mayTouch refuses what isn't this secret's replica.
 func mayTouch(want Desired, have Observed) *provider.Error {
 	switch mark := have.Owner(); {
 	case have.CloudManaged:
-		return &provider.Error{Class: provider.ClassOwnership,
-			Message: fmt.Sprintf("the remote secret is of the cloud-managed type %s, its value is made by the cloud and is never written", have.Type)}
+		return &provider.Error{
+			Class:   provider.ClassOwnership,
+			Message: fmt.Sprintf("the remote secret is of the cloud-managed type %s, its value is made by the cloud and is never written", have.Type),
+		}
 	case mark.IsZero():
-		return &provider.Error{Class: provider.ClassOwnership,
-			Message: "the remote secret exists and carries no mark of this mount: somebody else made it, so it isn't changed"}
+		return &provider.Error{
+			Class:   provider.ClassOwnership,
+			Message: "the remote secret exists and carries no mark of this mount: somebody else made it, so it isn't changed",
+		}
 	case mark != want.Owner:
-		return &provider.Error{Class: provider.ClassOwnership,
-			Message: fmt.Sprintf("the remote secret belongs to %s, so it isn't changed", mark)}
+		return &provider.Error{
+			Class:   provider.ClassOwnership,
+			Message: fmt.Sprintf("the remote secret belongs to %s, so it isn't changed", mark),
+		}
 	default:
 		return nil
 	}
@@ -154,14 +164,18 @@ func mayWrite(want Desired, have Observed) *provider.Error {
 		return refusal
 	}
 	if have.State == provider.StateOther {
-		return &provider.Error{Class: provider.ClassConflict,
-			Message: "the remote secret is in a state of the cloud's own (being made, failed or frozen) and can't be written"}
+		return &provider.Error{
+			Class:   provider.ClassConflict,
+			Message: "the remote secret is in a state of the cloud's own (being made, failed or frozen) and can't be written",
+		}
 	}
 	for _, v := range have.Versions {
 		if ahead(v.Version, want) {
-			return &provider.Error{Class: provider.ClassConflict,
+			return &provider.Error{
+				Class: provider.ClassConflict,
 				Message: fmt.Sprintf("the remote holds version %s, but the newest in Vault is %s: Vault is behind, as after a restored snapshot, and would set the replica back",
-					v.ID, VersionNumber{Number: want.Newest, Incarnation: want.Version.Incarnation}.ID())}
+					v.ID, VersionNumber{Number: want.Newest, Incarnation: want.Version.Incarnation}.ID()),
+			}
 		}
 	}
 	return nil
