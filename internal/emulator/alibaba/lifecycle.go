@@ -1,0 +1,87 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package alibaba
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+)
+
+func updateSecret(c *call, r *reader) work {
+	name := r.secretName()
+	description, given := r.parameters["Description"]
+	if description == "" && c.switches.KeepsEmptyDescription {
+		given = false
+	}
+	custom := r.parameters["ExtendedConfig.CustomData"] + r.parameters["ExtendedConfig"] // SDKs spell it in both ways
+	r.check("ExtendedConfig.CustomData", custom == "" || json.Valid([]byte(custom)))
+	return func() (reply, *emulator.Failure) {
+		next, failure := c.editable(name)
+		switch {
+		case failure != nil:
+			return nil, failure
+		case custom != "" && next.Type == typeGeneric:
+			return nil, invalid("ExtendedConfig.CustomData")
+		}
+		if given {
+			next.Description = description
+		}
+		return reply{"SecretName": next.Name}, c.store(next)
+	}
+}
+
+func deleteSecret(c *call, r *reader) work {
+	name, force := r.secretName(), r.flag("ForceDeleteWithoutRecovery", false)
+	days := r.number("RecoveryWindowInDays", minWindowDays, maxWindowDays, maxWindowDays)
+	r.check("RecoveryWindowInDays", !force || !c.switches.StrictForce || r.parameters["RecoveryWindowInDays"] == "")
+	return func() (reply, *emulator.Failure) {
+		found, failure := c.secret(name)
+		switch {
+		case failure != nil:
+			return nil, failure
+		case found.pendingDeletion() && (!force || !c.switches.ForceInWindow):
+			return nil, fail(codeInDeleteWindow, "secret in delete period")
+		}
+		next := found.copy()
+		if force {
+			next.ShownDeleteAt = c.now
+			next.DeleteAt = c.now.Add(time.Duration(c.switches.DeletionLag) * time.Second)
+		} else {
+			next.ShownDeleteAt = c.now.Add(time.Duration(days) * 24 * time.Hour)
+			next.DeleteAt = next.ShownDeleteAt
+		}
+		answer := reply{"SecretName": next.Name, "PlannedDeleteTime": timeText(next.ShownDeleteAt)}
+		if next.gone(c.now) {
+			return answer, c.remove(next)
+		}
+		return answer, c.store(next)
+	}
+}
+
+// remove deletes a secret for good.
+func (c *call) remove(s *secret) *emulator.Failure {
+	if err := c.server.removeLocked(s.key()); err != nil {
+		c.server.core.Logger.Error("a secret could not be removed", "secret", s.Name, "error", err)
+		return fail(codeInternal, "The secret could not be removed.")
+	}
+	return nil
+}
+
+func restoreSecret(c *call, r *reader) work {
+	name := r.secretName()
+	return func() (reply, *emulator.Failure) {
+		found, failure := c.secret(name)
+		switch {
+		case failure != nil:
+			return nil, failure
+		case !found.pendingDeletion():
+			return nil, fail(codeInUse, "restore normal secret")
+		}
+		next := found.copy()
+		next.DeleteAt, next.ShownDeleteAt = time.Time{}, time.Time{}
+		return reply{"SecretName": next.Name}, c.store(next)
+	}
+}
