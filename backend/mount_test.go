@@ -271,8 +271,8 @@ func (s *faultyStorage) dump(t *testing.T) map[string]string {
 	stored := map[string]string{}
 	for _, key := range keys {
 		entry, err := s.Storage.Get(context.Background(), key)
-		if err != nil || entry == nil {
-			continue
+		if err != nil || entry == nil || strings.HasSuffix(key, "/upgrading") {
+			continue // the KV library writes that one when it pleases
 		}
 		stored[key] = string(entry.Value)
 	}
