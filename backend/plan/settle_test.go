@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -51,17 +52,45 @@ type version struct {
 }
 
 func newWorld(t *rapid.T, s service, model providertest.Model) *world {
-	cloud := providertest.NewMemory(model)
-	remote, err := cloud.Kind().Open(provider.Config{Region: "r", AccessKeyID: "id", AccessKeySecret: sensitive.NewString("secret")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &world{
-		T: t, service: s, remote: remote, region: cloud.Region("r"),
+	w := &world{
+		T: t, service: s,
 		vault:   vault{incarnation: 1, text: "text", format: "json", removal: plan.Deleted},
 		have:    plan.Observed{Known: true},
 		foreign: map[string]provider.Value{},
 	}
+	w.connect(model)
+	return w
+}
+
+// connect gives the world an empty cloud.
+func (w *world) connect(model providertest.Model) {
+	cloud := providertest.NewMemory(model)
+	remote, err := cloud.Kind().Open(provider.Config{Region: "r", AccessKeyID: "id", AccessKeySecret: sensitive.NewString("secret")})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.remote, w.region = remote, cloud.Region("r")
+}
+
+// twin is a world like this one.
+func (w *world) twin(model providertest.Model) *world {
+	other := *w
+	other.foreign = maps.Clone(w.foreign)
+	other.connect(model)
+	if remote, exists := w.region.Secret("db"); exists {
+		other.region.Seed(remote)
+	}
+	return &other
+}
+
+// contents are the state of the remote and its values by version id.
+func (w *world) contents() map[string]string {
+	remote, _ := w.region.Secret("db")
+	all := map[string]string{"state": string(remote.State), "description": remote.Description}
+	for _, v := range remote.Versions {
+		all["version "+v.ID] = v.Value.Reveal()
+	}
+	return all
 }
 
 // want is the desired state, and the value that goes with it.
@@ -81,7 +110,7 @@ func (w *world) want() (plan.Desired, provider.Value) {
 	want.Newest = uint64(len(v.versions))
 	var value provider.Value
 	for i, version := range v.versions {
-		number := uint64(i + 1) //nolint:gosec // an index
+		number := uint64(i + 1)
 		switch {
 		case version.destroyed:
 			want.Destroyed[number] = true
@@ -197,13 +226,14 @@ func (w *world) perform(want plan.Desired, value provider.Value, step plan.Step)
 }
 
 // checkOrder demands that history comes before pointer, that reading is enabled
-// last, and that foreign versions stay.
+// last, and that foreign versions stay. Who is deceived about the remote can't
+// know the order.
 func (w *world) checkOrder(want plan.Desired, value provider.Value, step plan.Step, remote providertest.Stored) {
 	kept, holds := remote.Version(want.Version.ID())
-	if step.VersionID == w.pointer && w.pointer != "" && w.history && (!holds || !kept.Value.Equal(value)) {
+	if !w.tampered && step.VersionID == w.pointer && w.pointer != "" && w.history && (!holds || !kept.Value.Equal(value)) {
 		w.Fatalf("%s comes before the history", stepWords(step))
 	}
-	if step.Action == plan.Enable && !w.read(remote).Equal(value) {
+	if !w.tampered && step.Action == plan.Enable && !w.read(remote).Equal(value) {
 		w.Fatal("reading is enabled before the value is there")
 	}
 	if step.Action == plan.Delete {
@@ -369,16 +399,7 @@ func TestAnySequenceSettles(t *testing.T) {
 	t.Run("with a pointer", func(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			w := newWorld(t, tencent, providertest.Overwriting())
-			actions := w.actions()
-			maps.Copy(actions, map[string]func(*rapid.T){
-				"delete":   func(t *rapid.T) { w.edit(t, func(v *version) { v.deleted = true }) },
-				"undelete": func(t *rapid.T) { w.edit(t, func(v *version) { v.deleted = false }) },
-				"destroy":  func(t *rapid.T) { w.edit(t, func(v *version) { v.destroyed = true }) },
-				"tamper":   w.tamper,
-				"reformat": func(t *rapid.T) { w.vault.format = rapid.SampledFrom([]string{"json", "raw"}).Draw(t, "format") },
-				"history":  func(t *rapid.T) { w.history = rapid.Bool().Draw(t, "history") },
-			})
-			t.Repeat(actions)
+			t.Repeat(w.pointerActions())
 			w.settle()
 		})
 	})
@@ -389,6 +410,83 @@ func TestAnySequenceSettles(t *testing.T) {
 			w.settle()
 		})
 	})
+}
+
+// TestBreakingOffChangesNothing demands that a convergence that is broken off
+// after any step, or dies with it, ends as one that isn't.
+func TestBreakingOffChangesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		model := providertest.Overwriting()
+		w := newWorld(t, tencent, model)
+		actions := w.pointerActions()
+		delete(actions, "tamper")
+		t.Repeat(actions)
+		twin := w.twin(model)
+		w.settle()
+		twin.breakOff(t)
+		twin.settle()
+		if whole, broken := w.contents(), twin.contents(); !maps.Equal(whole, broken) {
+			t.Fatalf("\nwhole  %v\nbroken %v", whole, broken)
+		}
+	})
+}
+
+// TestWhatIsntOursIsNeverTouched lets somebody else own the remote.
+func TestWhatIsntOursIsNeverTouched(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, tencent, providertest.Overwriting())
+		w.history = rapid.Bool().Draw(t, "history")
+		theirs := providertest.Stored{
+			Secret: provider.Secret{
+				Name: "db", Type: "custom", Description: "theirs",
+				State: rapid.SampledFrom([]provider.State{provider.StateEnabled, provider.StateDisabled, provider.StatePendingDeletion, provider.StateOther}).Draw(t, "state"),
+			},
+			Versions: []providertest.StoredVersion{{Version: provider.Version{ID: pointerID}, Value: provider.Text("theirs")}},
+		}
+		theirs.DeletionTime = time.Now().Add(window)
+		switch rapid.SampledFrom([]string{"no mark", "another mount", "another secret", "cloud-managed"}).Draw(t, "owner") {
+		case "another mount":
+			theirs.Description = owner.For("mount-2", "team/db").Append("theirs")
+		case "another secret":
+			theirs.Description = owner.For("mount-1", "team/other").Append("theirs")
+		case "cloud-managed":
+			theirs.CloudManaged = true
+		}
+		w.region.Seed(theirs)
+		before, _ := w.region.Secret("db")
+		for range rapid.IntRange(1, 5).Draw(t, "changes") {
+			w.write(t)
+			w.edit(t, func(v *version) { v.deleted = true })
+			if rapid.Bool().Draw(t, "remove") {
+				w.vault.versions = nil
+				w.vault.removal = rapid.SampledFrom([]plan.Presence{plan.Deleted, plan.Released}).Draw(t, "removal")
+			}
+			if rapid.Bool().Draw(t, "doubt") {
+				w.have.Known = false
+			}
+			want, _ := w.want()
+			err := w.converge(-1, false)
+			if class := provider.ClassOf(err); want.Presence == plan.Live && class != provider.ClassOwnership {
+				t.Fatalf("a live secret gives %v", err)
+			}
+			if after, _ := w.region.Secret("db"); !reflect.DeepEqual(before, after) {
+				t.Fatalf("it was changed from %+v to %+v", before, after)
+			}
+		}
+	})
+}
+
+func (w *world) pointerActions() map[string]func(*rapid.T) {
+	actions := w.actions()
+	maps.Copy(actions, map[string]func(*rapid.T){
+		"delete":   func(t *rapid.T) { w.edit(t, func(v *version) { v.deleted = true }) },
+		"undelete": func(t *rapid.T) { w.edit(t, func(v *version) { v.deleted = false }) },
+		"destroy":  func(t *rapid.T) { w.edit(t, func(v *version) { v.destroyed = true }) },
+		"tamper":   w.tamper,
+		"reformat": func(t *rapid.T) { w.vault.format = rapid.SampledFrom([]string{"json", "raw"}).Draw(t, "format") },
+		"history":  func(t *rapid.T) { w.history = rapid.Bool().Draw(t, "history") },
+	})
+	return actions
 }
 
 func (w *world) actions() map[string]func(*rapid.T) {
