@@ -17,6 +17,7 @@ import (
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/control"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
 )
 
@@ -65,7 +66,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // address is where the service of a name listens.
 func (s settings) address(service string) string {
-	return map[string]string{tencent.ServiceName: s.tencentSSM}[service]
+	return map[string]string{
+		tencent.ServiceName: s.tencentSSM,
+		huawei.ServiceName:  s.huaweiCSMS,
+	}[service]
 }
 
 // openServices makes the emulated services by name. A further cloud is added
@@ -82,7 +86,14 @@ func openServices(s settings, logger *slog.Logger) (map[string]emulator.Service,
 	if err != nil {
 		return nil, err
 	}
-	return map[string]emulator.Service{tencent.ServiceName: ssm}, nil
+	csms, err := huawei.New(huawei.Options{Options: options(huawei.ServiceName)})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]emulator.Service{
+		tencent.ServiceName: ssm,
+		huawei.ServiceName:  csms,
+	}, nil
 }
 
 // listeners are the HTTP servers of the process.

@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
 )
 
 const usage = `cloud-emulator is a local stand-in for the secret managers of the clouds, for
@@ -26,6 +27,9 @@ When it is ready it prints one line of JSON on standard output:
 
 and logs to standard error: one line per call, never a value. SIGINT and SIGTERM
 end it.
+
+Huawei Cloud CSMS has the projects %s and
+%s.
 
 Without -credentials there is one account, which works on emulators only:
   access key id      %s
@@ -42,6 +46,7 @@ Flags:
 // settings are what the flags say.
 type settings struct {
 	tencentSSM, control, dataDir string
+	huaweiCSMS                   string
 	level                        slog.Level
 	accounts                     []emulator.Account
 }
@@ -54,6 +59,7 @@ func parse(args []string, output io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("cloud-emulator", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the whole help would hide what is wrong
 	flags.StringVar(&s.tencentSSM, "tencent-ssm", "127.0.0.1:0", "listen `address` of Tencent Cloud SSM; port 0 takes a free one")
+	flags.StringVar(&s.huaweiCSMS, "huawei-csms", "127.0.0.1:0", "listen `address` of Huawei Cloud CSMS")
 	flags.StringVar(&s.control, "control", "", "listen `address` of the control API, by which tests inject faults and see stored values (default off)")
 	flags.StringVar(&s.dataDir, "data-dir", "", "`directory` that keeps the state, so that it survives a kill (default: in memory)")
 	flags.StringVar(&credentials, "credentials", "", "JSON `file` with the access keys (default: the example account)")
@@ -61,7 +67,7 @@ func parse(args []string, output io.Writer) (settings, error) {
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		example := emulator.ExampleAccount()
-		_, _ = fmt.Fprintf(output, usage, example.AccessKeyID, example.AccessKeySecret)
+		_, _ = fmt.Fprintf(output, usage, huawei.ExampleProjectID, huawei.OtherExampleProjectID, example.AccessKeyID, example.AccessKeySecret)
 		flags.SetOutput(output)
 		flags.PrintDefaults()
 		return s, err

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/alibaba"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
 )
 
@@ -17,6 +19,27 @@ import (
 func Tencent(t testing.TB, options tencent.Options) (server *tencent.Server, endpoint string) {
 	t.Helper()
 	server, err := tencent.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, serve(t, server)
+}
+
+// Huawei serves an emulated CSMS in the same way.
+func Huawei(t testing.TB, options huawei.Options) (server *huawei.Server, endpoint string) {
+	t.Helper()
+	server, err := huawei.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, serve(t, server)
+}
+
+// Alibaba serves an emulated KMS on loopback until the test ends, and returns it
+// with its endpoint, a URL without path. Calls that hang then go on.
+func Alibaba(t testing.TB, options alibaba.Options) (server *alibaba.Server, endpoint string) {
+	t.Helper()
+	server, err := alibaba.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
