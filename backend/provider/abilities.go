@@ -12,6 +12,9 @@ type Abilities struct {
 	DeletesVersions bool // VersionDeleter
 	Switches        bool // Switcher
 	Restores        bool // Restorer
+	MovesCurrent    bool // CurrentMover
+	ChangesTags     bool // Tagger
+	ChangesKey      bool // KeyChanger
 }
 
 // AbilitiesOf finds out by the interfaces that d has.
@@ -20,7 +23,13 @@ func AbilitiesOf(d Destination) Abilities {
 	_, deletesVersions := d.(VersionDeleter)
 	_, switches := d.(Switcher)
 	_, restores := d.(Restorer)
-	return Abilities{Overwrites: overwrites, DeletesVersions: deletesVersions, Switches: switches, Restores: restores}
+	_, movesCurrent := d.(CurrentMover)
+	_, changesTags := d.(Tagger)
+	_, changesKey := d.(KeyChanger)
+	return Abilities{
+		Overwrites: overwrites, DeletesVersions: deletesVersions, Switches: switches, Restores: restores,
+		MovesCurrent: movesCurrent, ChangesTags: changesTags, ChangesKey: changesKey,
+	}
 }
 
 // The functions below use an ability. Where it is missing they refuse with
@@ -64,6 +73,30 @@ func Restore(ctx context.Context, d Destination, name string) error {
 		return able.Restore(ctx, name)
 	}
 	return unable("restore a secret")
+}
+
+// MoveCurrent makes readers get another version; see [CurrentMover].
+func MoveCurrent(ctx context.Context, d Destination, name, versionID string) error {
+	if able, ok := d.(CurrentMover); ok {
+		return able.MoveCurrent(ctx, name, versionID)
+	}
+	return unable("make an older version the current one")
+}
+
+// ChangeTags sets and removes tags; see [Tagger].
+func ChangeTags(ctx context.Context, d Destination, name string, set map[string]string, remove []string) error {
+	if able, ok := d.(Tagger); ok {
+		return able.ChangeTags(ctx, name, set, remove)
+	}
+	return unable("change tags")
+}
+
+// ChangeKey changes the KMS key; see [KeyChanger].
+func ChangeKey(ctx context.Context, d Destination, name, kmsKeyID string) error {
+	if able, ok := d.(KeyChanger); ok {
+		return able.ChangeKey(ctx, name, kmsKeyID)
+	}
+	return unable("change the KMS key of a secret")
 }
 
 // Check reports on the destination; see [Checker]. Without the ability there

@@ -20,6 +20,9 @@ type Kind struct {
 	// CurrentVersionID is the default id that always holds the current value,
 	// for services without a label for it; "" for the others.
 	CurrentVersionID string
+	// CurrentLabel is the service's label for the version that readers get who
+	// name none; "" where it has none.
+	CurrentLabel string
 
 	// Open makes a destination without any network traffic. An error is class
 	// Invalid and names the setting at fault.
@@ -51,3 +54,8 @@ type Config struct {
 	// UserAgent names this plugin and its version to the cloud.
 	UserAgent string
 }
+
+// AssignsVersionIDs tells whether the service numbers versions by itself. Then
+// repeating a put whose answer was lost makes another version, so the caller
+// has to look first.
+func (k Kind) AssignsVersionIDs() bool { return k.Limits.VersionIDBytes == 0 }

@@ -62,6 +62,8 @@ type Writer interface {
 	// PutVersion adds an immutable version and returns its id. Where callers
 	// choose ids, putting the same value under the same id again succeeds and
 	// changes nothing, and another value under a taken id is class Conflict.
+	// Where the service assigns ids, versionID is ignored and every call makes a
+	// version, so after an Ambiguous error the caller looks before it repeats.
 	// Where the service has a label for the current version, the new one gets it.
 	PutVersion(ctx context.Context, name, versionID string, v Value) (string, error)
 
@@ -106,6 +108,29 @@ type Restorer interface {
 	// Restore cancels the deletion. A secret that isn't scheduled for deletion
 	// is success.
 	Restore(ctx context.Context, name string) error
+}
+
+// CurrentMover puts the service's label for the current version on another
+// version that it holds.
+type CurrentMover interface {
+	// MoveCurrent makes readers who name no version get versionID. If they get
+	// it already, that is success. An absent version is class NotFound.
+	MoveCurrent(ctx context.Context, name, versionID string) error
+}
+
+// Tagger changes the tags of a secret that is there.
+type Tagger interface {
+	// ChangeTags gives the secret the tags in set and takes away those with a
+	// key in remove; other tags stay. It may take several calls, and repeating
+	// it after any of them gives the same result.
+	ChangeTags(ctx context.Context, name string, set map[string]string, remove []string) error
+}
+
+// KeyChanger changes the KMS key of a secret that is there.
+type KeyChanger interface {
+	// ChangeKey makes later versions be encrypted under the key. Versions that
+	// are there may keep theirs.
+	ChangeKey(ctx context.Context, name, kmsKeyID string) error
 }
 
 // Checker says what stands in the way of working with a destination.

@@ -43,13 +43,15 @@ func Overwriting() Model {
 // LabelMoving plays a service like Alibaba's: callers choose ids, a label says
 // which version is current, and old versions go by themselves.
 func LabelMoving() Model {
-	return Model{Labels: true, EvictsVersions: true, Abilities: provider.Abilities{Restores: true}}
+	return Model{Labels: true, EvictsVersions: true, Abilities: provider.Abilities{Restores: true, MovesCurrent: true, ChangesTags: true}}
 }
 
-// IDAssigning plays a service like Huawei's: as LabelMoving, with ids of its own.
+// IDAssigning plays a service like Huawei's: as LabelMoving, with ids of its own
+// and keys that can be changed.
 func IDAssigning() Model {
 	m := LabelMoving()
 	m.AssignsIDs = true
+	m.Abilities.ChangesKey = true
 	return m
 }
 
@@ -82,6 +84,9 @@ func (m *Memory) Kind() provider.Kind {
 	}
 	if m.model.Abilities.Overwrites {
 		kind.CurrentVersionID = "SSM_Current"
+	}
+	if m.model.Labels {
+		kind.CurrentLabel = LabelCurrent
 	}
 	return kind
 }

@@ -6,6 +6,7 @@ package providertest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
@@ -18,6 +19,9 @@ type (
 	versionDeleter struct{ d *destination }
 	switcher       struct{ d *destination }
 	restorer       struct{ d *destination }
+	currentMover   struct{ d *destination }
+	tagger         struct{ d *destination }
+	keyChanger     struct{ d *destination }
 )
 
 // The sets of abilities that a Memory can play.
@@ -34,10 +38,19 @@ type (
 		withRestore
 		switcher
 	}
-	withEverything struct {
+	withOverwriting struct {
 		withSwitch
 		versionDeleter
 		overwriter
+	}
+	withLabels struct {
+		withRestore
+		currentMover
+		tagger
+	}
+	withLabelsAndKeys struct {
+		withLabels
+		keyChanger
 	}
 )
 
@@ -46,12 +59,15 @@ type (
 func withAbilities(d *destination, a provider.Abilities) provider.Destination {
 	restoring := withRestore{d, restorer{d}}
 	switching := withSwitch{restoring, switcher{d}}
+	labelling := withLabels{restoring, currentMover{d}, tagger{d}}
 	for _, candidate := range []provider.Destination{
 		d,
 		restoring,
 		withVersionDeletion{restoring, versionDeleter{d}},
 		switching,
-		withEverything{switching, versionDeleter{d}, overwriter{d}},
+		withOverwriting{switching, versionDeleter{d}, overwriter{d}},
+		labelling,
+		withLabelsAndKeys{labelling, keyChanger{d}},
 	} {
 		if provider.AbilitiesOf(candidate) == a {
 			return candidate
@@ -112,6 +128,51 @@ func (o restorer) Restore(ctx context.Context, name string) error {
 		if r.model.Abilities.Switches {
 			s.State = provider.StateDisabled
 		}
+		return nil
+	})
+}
+
+func (o currentMover) MoveCurrent(ctx context.Context, name, versionID string) error {
+	c := Call{Op: OpMoveCurrent, Name: name, VersionID: versionID}
+	return o.d.change(ctx, c, func(_ *Region, s *Stored) error {
+		i := s.index(versionID)
+		switch {
+		case s.State != provider.StateEnabled:
+			return refuse(c, provider.ClassConflict, "the secret is %s", s.State)
+		case i < 0:
+			return refuse(c, provider.ClassNotFound, "there is no version %s", versionID)
+		}
+		s.label(i)
+		return nil
+	})
+}
+
+func (o tagger) ChangeTags(ctx context.Context, name string, set map[string]string, remove []string) error {
+	c := Call{Op: OpChangeTags, Name: name}
+	return o.d.change(ctx, c, func(r *Region, s *Stored) error {
+		next := maps.Clone(s.Tags)
+		if next == nil {
+			next = map[string]string{}
+		}
+		maps.Copy(next, set)
+		for _, key := range remove {
+			delete(next, key)
+		}
+		if err := r.limits.Tags.Check(next); err != nil {
+			return refuse(c, provider.ClassInvalid, "%v", err)
+		}
+		s.Tags = next
+		return nil
+	})
+}
+
+func (o keyChanger) ChangeKey(ctx context.Context, name, kmsKeyID string) error {
+	c := Call{Op: OpChangeKey, Name: name}
+	return o.d.change(ctx, c, func(r *Region, s *Stored) error {
+		if r.refusedKeys[kmsKeyID] {
+			return refuse(c, provider.ClassKMS, "the key can't be used")
+		}
+		s.KMSKeyID = kmsKeyID
 		return nil
 	})
 }

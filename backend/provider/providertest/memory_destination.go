@@ -156,20 +156,33 @@ func (r *Region) addVersion(s *Stored, id string, v provider.Value) string {
 		id = strconv.Itoa(r.lastID)
 	}
 	added := StoredVersion{Version: provider.Version{ID: id, CreatedTime: r.now()}, Value: v}
-	if r.model.Labels {
-		for i := range s.Versions {
-			s.Versions[i].Labels = nil
-		}
-		if len(s.Versions) > 0 {
-			s.Versions[len(s.Versions)-1].Labels = []string{LabelPrevious}
-		}
-		added.Labels = []string{LabelCurrent}
-	}
 	s.Versions = append(s.Versions, added)
+	if r.model.Labels {
+		s.label(len(s.Versions) - 1)
+	}
 	if r.limits.EvictsVersions && len(s.Versions) > r.limits.Versions {
-		s.Versions = slices.Delete(s.Versions, 0, 1)
+		oldest := slices.IndexFunc(s.Versions, func(v StoredVersion) bool { return len(v.Labels) == 0 })
+		s.Versions = slices.Delete(s.Versions, max(oldest, 0), max(oldest, 0)+1)
 	}
 	return id
+}
+
+// label makes the version at i the current one, and the one that was it the
+// previous one.
+func (s *Stored) label(i int) {
+	if slices.Contains(s.Versions[i].Labels, LabelCurrent) {
+		return
+	}
+	for j := range s.Versions {
+		switch {
+		case j == i:
+			s.Versions[j].Labels = []string{LabelCurrent}
+		case slices.Contains(s.Versions[j].Labels, LabelCurrent):
+			s.Versions[j].Labels = []string{LabelPrevious}
+		default:
+			s.Versions[j].Labels = nil
+		}
+	}
 }
 
 func (d *destination) PutVersion(ctx context.Context, name, versionID string, v provider.Value) (string, error) {

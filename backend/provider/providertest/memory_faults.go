@@ -26,6 +26,9 @@ const (
 	OpEnable         = "Enable"
 	OpDisable        = "Disable"
 	OpRestore        = "Restore"
+	OpMoveCurrent    = "MoveCurrent"
+	OpChangeTags     = "ChangeTags"
+	OpChangeKey      = "ChangeKey"
 	OpList           = "List"
 	OpCheck          = "Check"
 )

@@ -14,8 +14,7 @@ import (
 )
 
 func TestMemoryConforms(t *testing.T) {
-	deleting := providertest.LabelMoving()
-	deleting.Abilities.DeletesVersions = true
+	deleting := providertest.Model{Labels: true, EvictsVersions: true, Abilities: provider.Abilities{Restores: true, DeletesVersions: true}}
 	for name, model := range map[string]providertest.Model{
 		"overwriting":                     providertest.Overwriting(),
 		"label moving":                    providertest.LabelMoving(),
