@@ -206,7 +206,7 @@ func TestTheHelpExplainsEveryFlag(t *testing.T) {
 	if err := run(t.Context(), []string{"-h"}, io.Discard, &help); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("ended with %v", err)
 	}
-	for _, word := range []string{"-tencent-ssm", "-control", "-data-dir", "-credentials", "-log-level", emulator.ExampleAccount().AccessKeyID} {
+	for _, word := range []string{"-tencent-ssm", "-alicloud-kms", "-control", "-data-dir", "-credentials", "-log-level", emulator.ExampleAccount().AccessKeyID} {
 		if !strings.Contains(help.String(), word) {
 			t.Errorf("the help doesn't name %s", word)
 		}

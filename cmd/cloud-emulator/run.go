@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/alibaba"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/control"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
@@ -68,6 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func (s settings) address(service string) string {
 	return map[string]string{
 		tencent.ServiceName: s.tencentSSM,
+		alibaba.ServiceName: s.alicloudKMS,
 		huawei.ServiceName:  s.huaweiCSMS,
 	}[service]
 }
@@ -90,8 +92,13 @@ func openServices(s settings, logger *slog.Logger) (map[string]emulator.Service,
 	if err != nil {
 		return nil, err
 	}
+	kms, err := alibaba.New(alibaba.Options{Options: options(alibaba.ServiceName)})
+	if err != nil {
+		return nil, err
+	}
 	return map[string]emulator.Service{
 		tencent.ServiceName: ssm,
+		alibaba.ServiceName: kms,
 		huawei.ServiceName:  csms,
 	}, nil
 }

@@ -23,7 +23,7 @@ their signatures, limits, states and error codes. It listens on loopback only.
 
 When it is ready it prints one line of JSON on standard output:
 
-  {"endpoints":{"tencent-ssm":"http://127.0.0.1:40001"},"control":"http://127.0.0.1:40002"}
+  {"endpoints":{"alicloud-kms":"http://127.0.0.1:40001","tencent-ssm":...},"control":"http://127.0.0.1:40002"}
 
 and logs to standard error: one line per call, never a value. SIGINT and SIGTERM
 end it.
@@ -46,7 +46,7 @@ Flags:
 // settings are what the flags say.
 type settings struct {
 	tencentSSM, control, dataDir string
-	huaweiCSMS                   string
+	alicloudKMS, huaweiCSMS      string
 	level                        slog.Level
 	accounts                     []emulator.Account
 }
@@ -59,6 +59,7 @@ func parse(args []string, output io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("cloud-emulator", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // the whole help would hide what is wrong
 	flags.StringVar(&s.tencentSSM, "tencent-ssm", "127.0.0.1:0", "listen `address` of Tencent Cloud SSM; port 0 takes a free one")
+	flags.StringVar(&s.alicloudKMS, "alicloud-kms", "127.0.0.1:0", "listen `address` of Alibaba Cloud KMS")
 	flags.StringVar(&s.huaweiCSMS, "huawei-csms", "127.0.0.1:0", "listen `address` of Huawei Cloud CSMS")
 	flags.StringVar(&s.control, "control", "", "listen `address` of the control API, by which tests inject faults and see stored values (default off)")
 	flags.StringVar(&s.dataDir, "data-dir", "", "`directory` that keeps the state, so that it survives a kill (default: in memory)")
