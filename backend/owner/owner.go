@@ -25,7 +25,8 @@ const (
 	hashSign = "sha256:"
 
 	// longestName is how much of the description a secret's name may take.
-	// Longer ones are marked by their hash, which can be checked but not read.
+	// Longer ones are marked by their hash, which can be checked but not read;
+	// so are those that look like a hash.
 	longestName = 128
 )
 
@@ -39,7 +40,7 @@ type Mark struct {
 // For returns the mark of a secret of a mount.
 func For(mount, secret string) Mark {
 	name := escape(secret)
-	if len(name) > longestName {
+	if len(name) > longestName || strings.HasPrefix(name, hashSign) {
 		sum := sha256.Sum256([]byte(secret))
 		name = hashSign + hex.EncodeToString(sum[:16])
 	}
