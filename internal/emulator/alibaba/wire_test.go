@@ -108,8 +108,8 @@ func answerTo(t testing.TB, server http.Handler, r *http.Request) outcome {
 	recorder := httptest.NewRecorder()
 	server.ServeHTTP(recorder, r)
 	var body struct {
-		HttpStatus               int //nolint:revive // the API's spelling
-		Code, Message, RequestId string
+		HttpStatus               int    //nolint:revive // the API's spelling
+		Code, Message, RequestId string //nolint:revive // the API's spelling
 	}
 	if err := json.Unmarshal(recorder.Body.Bytes(), &body); err != nil {
 		t.Fatalf("the answer %q isn't in JSON: %v", recorder.Body, err)
