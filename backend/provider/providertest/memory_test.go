@@ -57,6 +57,10 @@ func memoryFixture(model providertest.Model) providertest.Fixture {
 		SeedManaged: func(name string) {
 			region.Seed(providertest.Stored{Secret: provider.Secret{Name: name, CloudManaged: true, Type: "product"}})
 		},
+		Tags: func(name string) map[string]string {
+			stored, _ := region.Secret(name)
+			return stored.Tags
+		},
 		Tick:   func() { now = now.Add(time.Second) },
 		Expire: func() { now = now.Add(provider.Days(31)) },
 	}

@@ -109,6 +109,7 @@ func (s *suite) repeatLostChanges(name string) {
 		id := s.versionIDs(name)[0]
 		twice(OpDeleteVersion, func() error { return o.DeleteVersion(s.ctx, name, id) })
 	}
+	s.repeatLostAbilities(name, twice)
 	switcher, canSwitch := s.Destination.(provider.Switcher)
 	if canSwitch {
 		twice(OpDisable, func() error { return switcher.Disable(s.ctx, name) })

@@ -61,7 +61,7 @@ func (s *suite) operations(d provider.Destination, versionID string) []operation
 	if o, ok := d.(provider.Restorer); ok {
 		ops = append(ops, operation{OpRestore, true, o.Restore})
 	}
-	return ops
+	return append(ops, s.abilityOperations(d, versionID)...)
 }
 
 func missesSecret(s *suite) {

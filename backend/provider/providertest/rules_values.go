@@ -46,22 +46,26 @@ func readsBack(s *suite) {
 }
 
 func keepsLargest(s *suite) {
-	limit := s.Kind.Limits.ValueBytes
-	fill := strings.Repeat("x", limit-len(s.canary))
+	limits := s.Kind.Limits
+	filled := func(size int) string { return s.canary + strings.Repeat("x", size-len(s.canary)) }
 	for what, v := range map[string]provider.Value{
-		"text":   provider.Text(s.canary + fill),
-		"binary": provider.Binary([]byte(s.canary + fill)),
+		"text":   provider.Text(filled(limits.Largest(false))),
+		"binary": provider.Binary([]byte(filled(limits.Largest(true)))),
 	} {
-		s.noError(s.Kind.Limits.CheckValue(v), "check the largest %s", what)
+		s.noError(limits.CheckValue(v), "check the largest %s", what)
 		name, id := s.made(v)
 		s.holds(name, id, v)
 	}
-	tooLarge := provider.Text(s.canary + fill + "x")
-	s.fails(s.Kind.Limits.CheckValue(tooLarge), provider.ClassInvalid, "check a value that is too large")
-	name := s.name()
-	_, err := s.Create(s.ctx, name, provider.NewSecret{VersionID: s.id("v1"), Value: tooLarge})
-	s.fails(err, provider.ClassInvalid, "create with a value that is too large")
-	s.isAbsent(name)
+	for what, v := range map[string]provider.Value{
+		"text":   provider.Text(filled(limits.Largest(false) + 1)),
+		"binary": provider.Binary([]byte(filled(limits.Largest(true) + 1))),
+	} {
+		s.fails(limits.CheckValue(v), provider.ClassInvalid, "check a %s that is too large", what)
+		name := s.name()
+		_, err := s.Create(s.ctx, name, provider.NewSecret{VersionID: s.id("v1"), Value: v})
+		s.fails(err, provider.ClassInvalid, "create with a %s that is too large", what)
+		s.isAbsent(name)
+	}
 }
 
 func keepsEmpty(s *suite) {

@@ -35,6 +35,10 @@ type Fixture struct {
 	Echo func(text string)
 	// SeedManaged makes a secret whose value the service manages; optional.
 	SeedManaged func(name string)
+	// Tags returns the tags that the service holds for a secret; optional.
+	Tags func(name string) map[string]string
+	// ReadsPending is set where a secret pending deletion may be readable still.
+	ReadsPending bool
 	// Tick moves the service's clock on by a second; optional.
 	Tick func()
 	// Expire lets every scheduled deletion fall due; optional.
@@ -60,7 +64,7 @@ const (
 // account. What a case makes is deleted when it ends.
 func Run(t *testing.T, open func(t testing.TB) Fixture) {
 	t.Helper()
-	for _, group := range [][]rule{valueRules, versionRules, lifeRules, refusalRules, faultRules, inventoryRules} {
+	for _, group := range [][]rule{valueRules, versionRules, lifeRules, abilityRules, refusalRules, faultRules, inventoryRules} {
 		for _, r := range group {
 			t.Run(r.sentence, func(t *testing.T) {
 				r.check(newSuite(t, open(t)))
