@@ -74,9 +74,15 @@ test-e2e: $(TOOLS)/gotestsum build-race vault ## Run the end-to-end tests: real 
 	  $(TOOLS)/gotestsum --format testname -- -race -count=1 -p 1 -timeout 20m $(if $(RUN),-run '$(RUN)') ./test/...
 
 .PHONY: bench
-bench: $(TOOLS)/benchstat ## Run the benchmarks and summarise them (PKG=..., RUN=regexp, COUNT=6)
-	go test -run '^$$' -bench '$(or $(RUN),.)' -benchmem -count $(COUNT) $(PKG) | tee $(BIN)/bench.txt
-	$(TOOLS)/benchstat $(BIN)/bench.txt
+bench: build vault $(TOOLS)/benchstat ## Measure speed, memory and remote calls, in under 5 minutes (RUN=regexp COUNT=6)
+	@go test -p 1 -timeout 10m -run '^$$' -bench '$(or $(RUN),.)' -benchmem -benchtime 100ms -count $(COUNT) \
+	  $(addprefix ./,$(sort $(dir $(wildcard backend/*_bench_test.go backend/*/*_bench_test.go)))) \
+	  | tee $(BIN)/bench.txt | awk '/^pkg:/ { print "bench: code of " $$2 } /FAIL/'
+	@$(TOOLS)/benchstat $(BIN)/bench.txt
+	@cd test/bench && VAULT_BINARY=$(BIN)/vault PLUGIN_BINARY=$(BIN)/$(PLUGIN) EMULATOR_BINARY=$(BIN)/cloud-emulator \
+	  go test -count 1 -timeout 10m -run '$(or $(RUN),.)' -args -full -rounds $(COUNT) -figures $(BIN)/bench-programs.txt
+	@cat $(BIN)/bench-programs.txt >>$(BIN)/bench.txt && rm $(BIN)/bench-programs.txt
+	@echo 'bench: all figures are in bin/bench.txt; compare two such files with bin/tools/benchstat OLD NEW'
 
 ##@ Check
 

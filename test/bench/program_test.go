@@ -1,0 +1,47 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package bench
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/test/harness"
+)
+
+// TestProgram measures the plugin's binary, and how long it runs to print its
+// version: what every start costs before anything is served. Vault starts a
+// plugin several times while it is registered and mounted.
+func TestProgram(t *testing.T) {
+	plugin := harness.Require(t).Plugin
+	progress(t, "binary: size and start-up time")
+	file, err := os.Stat(plugin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := size(file.Size())
+	figures.line("Program/size", 1, bytes(binary, "file-bytes"))
+
+	const runs = 10
+	var wall, cpu []time.Duration
+	for range measured().rounds {
+		var wallOfRound, cpuOfRound time.Duration
+		for range runs {
+			command := exec.CommandContext(t.Context(), plugin, "--version")
+			began := time.Now()
+			if err := command.Run(); err != nil {
+				t.Fatalf("start the plugin: %v", err)
+			}
+			wall = append(wall, time.Since(began))
+			cpu = append(cpu, command.ProcessState.UserTime()+command.ProcessState.SystemTime())
+			wallOfRound += wall[len(wall)-1]
+			cpuOfRound += cpu[len(cpu)-1]
+		}
+		figures.line("Program/start", runs, nanoseconds(wallOfRound/runs, "ns/op"), nanoseconds(cpuOfRound/runs, "cpu-ns/op"))
+	}
+	figures.table("Plugin binary", "size", "start-up time, p50", "p99", "CPU time, p50").
+		row(binary, quantile(wall, 0.5), quantile(wall, 0.99), quantile(cpu, 0.5))
+}
