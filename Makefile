@@ -78,7 +78,7 @@ bench: build vault $(TOOLS)/benchstat ## Measure speed, memory and remote calls,
 	@go test -p 1 -timeout 10m -run '^$$' -bench '$(or $(RUN),.)' -benchmem -benchtime 100ms -count $(COUNT) \
 	  $(addprefix ./,$(sort $(dir $(wildcard backend/*_bench_test.go backend/*/*_bench_test.go)))) \
 	  | tee $(BIN)/bench.txt | awk '/^pkg:/ { print "bench: code of " $$2 } /FAIL/'
-	@$(TOOLS)/benchstat $(BIN)/bench.txt
+	@cd $(BIN) && $(TOOLS)/benchstat bench.txt
 	@cd test/bench && VAULT_BINARY=$(BIN)/vault PLUGIN_BINARY=$(BIN)/$(PLUGIN) EMULATOR_BINARY=$(BIN)/cloud-emulator \
 	  go test -count 1 -timeout 10m -run '$(or $(RUN),.)' -args -full -rounds $(COUNT) -figures $(BIN)/bench-programs.txt
 	@cat $(BIN)/bench-programs.txt >>$(BIN)/bench.txt && rm $(BIN)/bench-programs.txt
