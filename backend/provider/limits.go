@@ -21,8 +21,9 @@ type Limits struct {
 	// VersionIDBytes is the longest version id; 0 where the service assigns ids.
 	VersionIDBytes int
 
-	ValueBytes int  // the largest value
-	EmptyValue bool // whether a value may be empty
+	ValueBytes  int  // the largest value
+	BinaryBytes int  // the largest binary value before encoding, 0 for ValueBytes
+	EmptyValue  bool // whether a value may be empty
 
 	// Versions is how many versions a secret can have, 0 for no limit.
 	Versions int
@@ -51,6 +52,7 @@ type TagRule struct {
 	ValueChars       int
 	EmptyValue       bool
 	Punctuation      string   // allowed beside letters, digits and inner spaces
+	ValuePunctuation string   // allowed in values besides
 	ReservedPrefixes []string // of keys
 }
 
@@ -97,11 +99,19 @@ func (r NameRule) Check(name string) error {
 	return nil
 }
 
+// Largest is the size of the largest value of that form.
+func (l Limits) Largest(binary bool) int {
+	if binary && l.BinaryBytes > 0 {
+		return l.BinaryBytes
+	}
+	return l.ValueBytes
+}
+
 // CheckValue tells whether v can be stored.
 func (l Limits) CheckValue(v Value) error {
 	switch {
-	case v.Len() > l.ValueBytes:
-		return invalidf("the value has %d bytes as sent to the cloud, the limit is %d", v.Len(), l.ValueBytes)
+	case v.Len() > l.Largest(v.IsBinary()):
+		return invalidf("the value has %d bytes as sent to the cloud, the limit is %d", v.Len(), l.Largest(v.IsBinary()))
 	case v.Len() == 0 && !l.EmptyValue:
 		return invalidf("the value is empty, and the service stores no empty values")
 	case !v.ValidText():
@@ -133,7 +143,7 @@ func (r TagRule) Check(tags map[string]string) error {
 		if key == "" {
 			return invalidf("a tag has an empty key")
 		}
-		if err := r.checkText("key", key, key, r.KeyChars); err != nil {
+		if err := checkTagText("key", key, key, tagText{r.KeyChars, r.Punctuation}); err != nil {
 			return err
 		}
 		for _, prefix := range r.ReservedPrefixes {
@@ -144,23 +154,29 @@ func (r TagRule) Check(tags map[string]string) error {
 		if tags[key] == "" && !r.EmptyValue {
 			return invalidf("tag %q: the value is empty", key)
 		}
-		if err := r.checkText("value", key, tags[key], r.ValueChars); err != nil {
+		if err := checkTagText("value", key, tags[key], tagText{r.ValueChars, r.Punctuation + r.ValuePunctuation}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r TagRule) checkText(part, key, text string, limit int) error {
-	if n := utf8.RuneCountInString(text); n > limit {
-		return invalidf("tag %q: the %s has %d characters, the limit is %d", key, part, n, limit)
+// tagText is what a key or a value may be.
+type tagText struct {
+	chars       int
+	punctuation string
+}
+
+func checkTagText(part, key, text string, rule tagText) error {
+	if n := utf8.RuneCountInString(text); n > rule.chars {
+		return invalidf("tag %q: the %s has %d characters, the limit is %d", key, part, n, rule.chars)
 	}
 	if strings.TrimSpace(text) != text {
 		return invalidf("tag %q: the %s starts or ends with a space", key, part)
 	}
 	for _, c := range text {
-		if !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != ' ' && !strings.ContainsRune(r.Punctuation, c) {
-			return invalidf("tag %q: the %s contains %q, allowed are letters, digits, inner spaces and %s", key, part, c, r.Punctuation)
+		if !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != ' ' && !strings.ContainsRune(rule.punctuation, c) {
+			return invalidf("tag %q: the %s contains %q, allowed are letters, digits, inner spaces and %s", key, part, c, rule.punctuation)
 		}
 	}
 	return nil

@@ -51,6 +51,7 @@ func TestNames(t *testing.T) {
 func TestValues(t *testing.T) {
 	limits := provider.Limits{ValueBytes: 4}
 	emptying := provider.Limits{ValueBytes: 4, EmptyValue: true}
+	encoding := provider.Limits{ValueBytes: 4, BinaryBytes: 3}
 	for what, c := range map[string]struct {
 		limits provider.Limits
 		value  provider.Value
@@ -61,6 +62,9 @@ func TestValues(t *testing.T) {
 		"characters count by bytes":    {limits, provider.Text("éé€"), "7 bytes"},
 		"binary counts before base64":  {limits, provider.Binary([]byte{1, 2, 3, 4}), ""},
 		"binary above the limit":       {limits, provider.Binary(make([]byte, 5)), "5 bytes"},
+		"binary of a limit of its own": {encoding, provider.Binary(make([]byte, 3)), ""},
+		"binary above its own limit":   {encoding, provider.Binary(make([]byte, 4)), "4 bytes as sent to the cloud, the limit is 3"},
+		"text beside such a limit":     {encoding, provider.Text("1234"), ""},
 		"an empty value":               {limits, provider.Text(""), "empty"},
 		"an empty value where allowed": {emptying, provider.Text(""), ""},
 		"text that isn't UTF-8":        {limits, provider.Text("\xff"), "UTF-8"},
@@ -84,6 +88,8 @@ func TestTags(t *testing.T) {
 	rule := provider.TagRule{Max: 2, KeyChars: 4, ValueChars: 5, Punctuation: "+-=._:/@", ReservedPrefixes: []string{"qcs:"}}
 	emptying := rule
 	emptying.EmptyValue = true
+	wider := rule
+	wider.ValuePunctuation = "#"
 	for what, c := range map[string]struct {
 		rule provider.TagRule
 		tags map[string]string
@@ -101,6 +107,8 @@ func TestTags(t *testing.T) {
 		"a reserved key":                  {rule, map[string]string{"qcs:": "b"}, "reserved"},
 		"a space at an end":               {rule, map[string]string{"a ": "b"}, "space"},
 		"a forbidden character":           {rule, map[string]string{"a": "b*"}, `contains '*'`},
+		"a mark of values in a value":     {wider, map[string]string{"a": "b#"}, ""},
+		"a mark of values in a key":       {wider, map[string]string{"a#": "b"}, `contains '#'`},
 		"a line break within":             {rule, map[string]string{"a": "b\nc"}, "contains"},
 		"the first fault in order of key": {rule, map[string]string{"b": "*", "a": ""}, `tag "a"`},
 	} {
