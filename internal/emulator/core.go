@@ -224,7 +224,11 @@ func (c *Core) suffer(r *Request, faults []*rule) damage {
 func proxyPage(f Fault) *Reply {
 	status := cmp.Or(f.Status, http.StatusBadGateway)
 	page := fmt.Sprintf("<html><head><title>%d %s</title></head><body>proxy</body></html>\n", status, http.StatusText(status))
-	return &Reply{Status: status, ContentType: "text/html", Body: []byte(cmp.Or(f.Body, page))}
+	body := cmp.Or(f.Body, page)
+	if f.Empty {
+		body = f.Body
+	}
+	return &Reply{Status: status, ContentType: "text/html", Body: []byte(body)}
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

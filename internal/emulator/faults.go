@@ -43,6 +43,7 @@ type Fault struct {
 	Message  string        `json:"message,omitempty"` // Error
 	Status   int           `json:"status,omitempty"`  // HTTP: default 502; Error: default what the service uses
 	Body     string        `json:"body,omitempty"`    // HTTP: default a proxy's page
+	Empty    bool          `json:"empty,omitempty"`   // HTTP: no body at all
 	Duration time.Duration `json:"-"`                 // Delay, Skew; in JSON "duration" as in "250ms"
 }
 
