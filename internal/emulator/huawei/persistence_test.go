@@ -1,0 +1,150 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package huawei_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/csms/v1/model"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
+)
+
+func TestAServerOnTheSameFilesHasTheSameState(t *testing.T) {
+	t.Parallel()
+	options := huawei.Options{Options: emulator.Options{DataDir: filepath.Join(t.TempDir(), "csms")}}
+	c := start(t, options)
+	names := []string{"s", "S", strings.Repeat("n", 64), "managed", "deleting", "deleted"}
+	for _, name := range names {
+		c.create(t, name, "value of "+name)
+	}
+	for i := range 21 {
+		want(t, c.put("s", fmt.Sprint(i)), ok)
+	}
+	want(t, c.update("s", model.UpdateSecretRequestBody{Description: p("words"), KmsKeyId: p(emulator.ExampleKMSKeyID)}), ok)
+	want(t, c.mark("s", "custom", "v22"), ok)
+	want(t, c.expire("s", "v22", 9999999999000), ok)
+	want(t, c.tag(c.id("s"), "k", "v"), ok)
+	_, err := c.schedule("deleting", 7)
+	want(t, err, ok)
+	want(t, c.remove("deleted"), ok)
+	seed(t, c.server, emulator.Secret{
+		Ref: ref("managed"), Type: "RDS-FG", State: "FROZEN", Versions: []emulator.Version{{ID: "v7", Binary: []byte{0, 255}}},
+	})
+
+	again, endpoint := emulatortest.Huawei(t, options)
+	fresh := cloud{clientFor(t, endpoint, emulator.ExampleAccount(), project), again, endpoint}
+	before, after := c.server.List("", project), again.List("", project)
+	if len(before) != len(names)-1 || describe(before) != describe(after) {
+		t.Errorf("the new server has\n%s\nwant\n%s", describe(after), describe(before))
+	}
+	for _, name := range names[:5] {
+		old, err := c.show(name)
+		want(t, err, ok)
+		shown, err := fresh.show(name)
+		want(t, err, ok)
+		if old.String() != shown.String() {
+			t.Errorf("the new server shows %s, the old one %s", shown, old)
+		}
+	}
+	made, err := fresh.putWith("s", model.CreateSecretVersionRequestBody{SecretString: p("next")})
+	want(t, err, ok)
+	if *made.Id != "v23" || *made.KmsKeyId != emulator.ExampleKMSKeyID {
+		t.Errorf("the next version is %s", made)
+	}
+}
+
+// describe writes secrets with times that compare.
+func describe(secrets []emulator.Secret) string {
+	var b strings.Builder
+	for _, s := range secrets {
+		s.Created, s.DeletionTime = time.Unix(0, s.Created.UnixNano()), time.Unix(0, s.DeletionTime.UnixNano())
+		for i := range s.Versions {
+			s.Versions[i].Created = time.Unix(0, s.Versions[i].Created.UnixNano())
+			slices.Sort(s.Versions[i].Labels)
+		}
+		fmt.Fprintf(&b, "%+v\n", s)
+	}
+	return b.String()
+}
+
+func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "csms")
+	c := start(t, huawei.Options{Options: emulator.Options{DataDir: dir}})
+	c.create(t, "s", "value")
+	id := c.id("s")
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	const internal = "Internal Server Error KMS.0101"
+	want(t, c.put("s", "second"), internal)
+	want(t, c.tag(id, "k", "v"), internal)
+	_, err := c.schedule("s", 7)
+	want(t, err, internal)
+	_, err = c.createWith(model.CreateSecretRequestBody{Name: "new", SecretString: p("x")})
+	want(t, err, internal)
+	stored := c.server.List("", project)
+	if len(stored) != 1 || len(stored[0].Versions) != 1 || len(stored[0].Tags) != 0 || stored[0].State != "ENABLED" {
+		t.Errorf("the refused changes show: %v", stored)
+	}
+}
+
+func TestASeedThatMakesNoSenseIsRefused(t *testing.T) {
+	t.Parallel()
+	server := atNoon(t, huawei.Switches{})
+	tests := map[string]emulator.Secret{
+		"an unknown state":                   {Ref: ref("seed"), State: "Lost"},
+		"a deletion without a time":          {Ref: ref("seed"), State: "PENDING_DELETE"},
+		"a deletion time without a deletion": {Ref: ref("seed"), DeletionTime: noon},
+		"an unknown project":                 {Ref: emulator.Ref{Region: "cn-north-4", Name: "seed"}},
+		"an illegal name":                    {Ref: ref("a/b")},
+		"a version without a number":         {Ref: ref("seed"), Versions: []emulator.Version{{ID: "first"}}},
+		"a version number with a zero":       {Ref: ref("seed"), Versions: []emulator.Version{{ID: "v01"}}},
+		"versions in the wrong order":        {Ref: ref("seed"), Versions: []emulator.Version{{ID: "v2"}, {ID: "v1"}}},
+	}
+	for name, secret := range tests {
+		t.Run(name, func(t *testing.T) {
+			if err := server.Seed(secret); err == nil {
+				t.Error("the seed was taken")
+			}
+		})
+	}
+}
+
+func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string]huawei.Options{
+		"a project in upper case":  {Projects: []string{strings.ToUpper(project)}},
+		"a region for a project":   {Projects: []string{"cn-north-4"}},
+		"an unknown shape":         {Switches: huawei.Switches{ErrorShape: "round"}},
+		"a success for a refusal":  {Switches: huawei.Switches{ExistsStatus: 200}},
+		"a negative limit":         {Switches: huawei.Switches{VersionLimit: -1}},
+		"an account without a key": {Options: emulator.Options{Accounts: []emulator.Account{{AccessKeyID: "x"}}}},
+	} {
+		if _, err := huawei.New(options); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+	server := atNoon(t, huawei.Switches{})
+	for _, bad := range []string{`{"volume":11}`, `{"error_shape":"round"}`, `{"value_limit":1}{}`} {
+		if err := server.SetSwitches([]byte(bad)); err == nil {
+			t.Errorf("the switches %s were taken", bad)
+		}
+	}
+	if err := server.SetSwitches([]byte(`{"value_limit":65536,"dot_in_name":true}`)); err != nil {
+		t.Error(err)
+	}
+	if got := string(server.Switches()); got != `{"dot_in_name":true,"value_limit":65536}` {
+		t.Errorf("the switches are %s", got)
+	}
+}
