@@ -1,0 +1,104 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package alibaba_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/alibaba"
+)
+
+func TestAServerOnTheSameFilesHasTheSameState(t *testing.T) {
+	t.Parallel()
+	options := alibaba.Options{Options: emulator.Options{DataDir: filepath.Join(t.TempDir(), "kms")}}
+	c := start(t, options)
+	names := []string{"s", "S", "a/b", strings.Repeat("n", 192), "deleting", "deleted", "managed"}
+	for _, name := range names {
+		c.create(t, name, "value of "+name)
+	}
+	for i := 2; i <= 12; i++ {
+		wantCode(t, c.put("s", fmt.Sprint("v", i), "value"), "")
+	}
+	wantCode(t, c.stage("s", "Mine", "v5", ""), "")
+	wantCode(t, c.update("s", "words"), "")
+	wantCode(t, c.tag("s", `[{"TagKey":"k","TagValue":"v"}]`), "")
+	wantCode(t, c.putBinary("S", "v2", "\x01 binary"), "")
+	wantCode(t, c.deleteAfter("deleting", "7"), "")
+	wantCode(t, c.deleteNow("deleted"), "")
+	if err := c.server.Seed(emulator.Secret{
+		Ref: emulator.Ref{Region: region, Name: "managed"}, Type: "Rds", Instance: "kst", KMSKeyID: "key",
+		Versions: []emulator.Version{{ID: "v1", Text: "x"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+
+	again, err := alibaba.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := c.server.List("", region), again.List("", region)
+	if len(want) != len(names)-1 || describe(want) != describe(got) {
+		t.Errorf("the new server has\n%s\nwant\n%s", describe(got), describe(want))
+	}
+}
+
+// describe writes secrets with times that compare.
+func describe(secrets []emulator.Secret) string {
+	var b strings.Builder
+	for _, s := range secrets {
+		s.Created, s.DeletionTime = time.Unix(0, s.Created.UnixNano()), time.Unix(0, s.DeletionTime.UnixNano())
+		for i := range s.Versions {
+			s.Versions[i].Created = time.Unix(0, s.Versions[i].Created.UnixNano())
+		}
+		fmt.Fprintf(&b, "%+v\n", s)
+	}
+	return b.String()
+}
+
+func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "kms")
+	c := start(t, alibaba.Options{Options: emulator.Options{DataDir: dir}})
+	c.create(t, "s", "value")
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, c.put("s", "v2", "value"), "InternalFailure")
+	wantCode(t, c.update("s", "words"), "InternalFailure")
+	wantCode(t, c.tag("s", `[{"TagKey":"k","TagValue":"v"}]`), "InternalFailure")
+	wantCode(t, c.stage("s", "Mine", "v1", ""), "InternalFailure")
+	if stored := c.stored(t, "s"); c.layout(t, "s") != "v1:ACSCurrent" || stored.Description != "" || len(stored.Tags) != 0 {
+		t.Errorf("a refused change shows: %+v", stored)
+	}
+}
+
+func TestASeedThatMakesNoSenseIsRefused(t *testing.T) {
+	t.Parallel()
+	server := atNoon(t)
+	ref := emulator.Ref{Region: region, Name: "seed"}
+	tests := map[string]emulator.Secret{
+		"an unknown type":                    {Ref: ref, Type: "database"},
+		"an unknown state":                   {Ref: ref, State: "Lost"},
+		"a deletion without a time":          {Ref: ref, State: "PendingDeletion"},
+		"a deletion time without a deletion": {Ref: ref, DeletionTime: noon},
+		"an unknown region":                  {Ref: emulator.Ref{Region: "xx", Name: "seed"}},
+		"an illegal name":                    {Ref: emulator.Ref{Region: region, Name: "a:b"}},
+		"a version without an id":            {Ref: ref, Versions: []emulator.Version{{Text: "x"}}},
+		"a version twice":                    {Ref: ref, Versions: []emulator.Version{{ID: "v1"}, {ID: "v1"}}},
+		"a label on two versions":            {Ref: ref, Versions: []emulator.Version{{ID: "v1", Labels: []string{"a"}}, {ID: "v2", Labels: []string{"a"}}}},
+	}
+	for name, seed := range tests {
+		t.Run(name, func(t *testing.T) {
+			if err := server.Seed(seed); err == nil {
+				t.Error("the seed was taken")
+			}
+		})
+	}
+}
