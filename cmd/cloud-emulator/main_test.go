@@ -178,6 +178,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 	}{
 		{"an address of all interfaces", []string{"-tencent-ssm", "0.0.0.0:0"}, "loopback"},
 		{"an address without a host", []string{"-tencent-ssm", ":0"}, "loopback"},
+		{"another service's address of all interfaces", []string{"-huawei-csms", "0.0.0.0:0"}, "loopback"},
 		{"a host name, which may mean anything", []string{"-control", "localhost:0"}, "loopback"},
 		{"a public control address", []string{"-control", "192.0.2.1:0"}, "loopback"},
 		{"an address without a port", []string{"-tencent-ssm", "127.0.0.1"}, "port"},
@@ -206,7 +207,7 @@ func TestTheHelpExplainsEveryFlag(t *testing.T) {
 	if err := run(t.Context(), []string{"-h"}, io.Discard, &help); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("ended with %v", err)
 	}
-	for _, word := range []string{"-tencent-ssm", "-alicloud-kms", "-control", "-data-dir", "-credentials", "-log-level", emulator.ExampleAccount().AccessKeyID} {
+	for _, word := range []string{"-tencent-ssm", "-alicloud-kms", "-huawei-csms", "-control", "-data-dir", "-credentials", "-log-level", emulator.ExampleAccount().AccessKeyID} {
 		if !strings.Contains(help.String(), word) {
 			t.Errorf("the help doesn't name %s", word)
 		}
