@@ -6,8 +6,10 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
@@ -27,11 +29,13 @@ type convergence struct {
 	o    *opened
 	name string // of the remote secret
 
-	want    plan.Desired
-	value   provider.Value // set if want's value may have to be sent
-	format  string
-	have    plan.Observed
-	applied *Applied
+	want   plan.Desired
+	value  provider.Value // set if want's value may have to be sent
+	format string
+	have   plan.Observed
+
+	// tagsFailure is why the remote was made without its tags.
+	tagsFailure *Failure
 }
 
 // converge returns nil when the remote is as wanted. What was done until an
@@ -88,7 +92,8 @@ func (c *convergence) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen := plan.Seen(found, nil, c.have)
+	service := plan.Service{AssignsIDs: c.o.kind.AssignsVersionIDs(), CurrentLabel: c.o.kind.CurrentLabel}
+	seen := plan.Seen(found, nil, c.have, service)
 	if seen.Owner() == c.want.Owner && !seen.CloudManaged {
 		err = c.call(ctx, func(ctx context.Context) (err error) {
 			versions, err = c.o.remote.Versions(ctx, c.name)
@@ -97,9 +102,50 @@ func (c *convergence) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		seen = plan.Seen(found, versions, c.have)
+		seen = plan.Seen(found, versions, c.have, service)
 	}
 	c.have = seen
+	return c.identify(ctx, service)
+}
+
+// mostReads bounds how many versions are read to find the one whose putting was
+// broken off. It is among the newest.
+const mostReads = 3
+
+// identify finds out which versions hold the wanted value where neither id nor
+// memory tells: after a put whose outcome isn't known, at a service that numbers
+// versions itself or never overwrites one. It is the only time that a value is
+// read back.
+func (c *convergence) identify(ctx context.Context, service plan.Service) error {
+	if service.CurrentLabel == "" || c.want.Presence != plan.Live || !c.value.IsSet() || c.have.State != provider.StateEnabled {
+		return nil
+	}
+	reads := 0
+	for _, v := range slices.Backward(c.have.Versions) {
+		candidate := v.Version.Same(c.want.Version) || service.AssignsIDs && v.Version.Number == 0
+		if v.Digest != "" || !candidate || reads == mostReads {
+			continue
+		}
+		reads++
+		var value provider.Value
+		err := c.call(ctx, func(ctx context.Context) (err error) {
+			value, err = c.o.remote.Read(ctx, c.name, v.ID)
+			return err
+		})
+		switch {
+		case provider.IsNotFound(err), err != nil && !service.AssignsIDs && provider.ClassOf(err) == provider.ClassPermission:
+			continue
+		case err != nil:
+			return err
+		}
+		digest := payload.Digest(c.e.mount.digestKey(), value)
+		if digest == c.want.Digest || !service.AssignsIDs {
+			c.have = c.have.Identified(v.ID, c.want.Version, digest)
+		}
+		if digest == c.want.Digest {
+			return nil
+		}
+	}
 	return nil
 }
 
@@ -114,6 +160,12 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 			return err
 		}
 		c.have = plan.Done(c.want, c.have, step, id)
+		switch {
+		case step.Action == plan.Create && c.tagsFailure != nil:
+			c.have.Tags = nil
+		case step.Action == plan.ChangeTags:
+			c.tagsFailure = nil
+		}
 	}
 	return nil
 }
@@ -137,6 +189,12 @@ func (c *convergence) perform(ctx context.Context, step plan.Step) (id string, e
 			err = provider.Disable(ctx, c.o.remote, c.name)
 		case plan.Restore:
 			err = provider.Restore(ctx, c.o.remote, c.name)
+		case plan.MoveCurrent:
+			err = provider.MoveCurrent(ctx, c.o.remote, c.name, step.VersionID)
+		case plan.ChangeTags:
+			err = provider.ChangeTags(ctx, c.o.remote, c.name, step.SetTags, step.RemoveTags)
+		case plan.ChangeKey:
+			err = provider.ChangeKey(ctx, c.o.remote, c.name, step.KMSKeyID)
 		case plan.Delete:
 			err = c.o.remote.Delete(ctx, c.name, step.After)
 		default:
@@ -155,9 +213,9 @@ func (c *convergence) create(ctx context.Context, step plan.Step) (string, error
 	if err != nil {
 		return "", err
 	}
-	c.applied = &Applied{KMSKeyID: c.want.KMSKeyID, Tags: c.want.Tags}
+	c.tagsFailure = nil
 	if created.TagsError != nil {
-		c.applied.Tags, c.applied.TagsFailure = nil, c.e.failure(created.TagsError)
+		c.tagsFailure = c.e.failure(created.TagsError)
 	}
 	return created.VersionID, nil
 }

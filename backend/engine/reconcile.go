@@ -109,7 +109,7 @@ func (e *Engine) failure(err error) *Failure {
 // outcome is what one convergence did.
 type outcome struct {
 	observed plan.Observed
-	applied  *Applied // set when the remote was created
+	tags     *Failure // why the remote has no tags
 	format   string
 	presence plan.Presence
 	removed  bool  // nothing is left to do for a replica that isn't wanted
@@ -150,7 +150,7 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name string, doubtful
 	}
 	have := replica.Observed
 	have.Known = have.Known && !doubtful
-	c := &convergence{e: e, o: o, name: replica.RemoteName, have: have}
+	c := &convergence{e: e, o: o, name: replica.RemoteName, have: have, tagsFailure: replica.TagsFailure}
 	out := outcome{}
 	if meta != nil {
 		out.born = meta.CreatedTime
@@ -161,11 +161,11 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name string, doubtful
 			return outcome{}, err
 		}
 		out.err = &provider.Error{Class: provider.ClassInvalid, Message: unfit.message}
-		out.observed, out.format = have, replica.Format
+		out.observed, out.tags, out.format = have, replica.TagsFailure, replica.Format
 		return out, nil
 	}
 	out.err = c.converge(ctx)
-	out.observed, out.applied, out.format, out.presence = c.have, c.applied, c.format, c.want.Presence
+	out.observed, out.tags, out.format, out.presence = c.have, c.tagsFailure, c.format, c.want.Presence
 	out.removed = out.err == nil && (c.want.Presence == plan.Deleted || c.want.Presence == plan.Released)
 	return out, nil
 }
@@ -327,11 +327,8 @@ func (s *Secret) wants(ref string) bool { return slices.Contains(s.Settings.Dest
 // advance returns the replica after a convergence.
 func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 	next := *r
-	next.Observed, next.Format = out.observed, out.format
+	next.Observed, next.Format, next.TagsFailure = out.observed, out.format, out.tags
 	next.Observed.Looked = false
-	if out.applied != nil {
-		next.Applied = *out.applied
-	}
 	if out.err != nil {
 		next.State = StateBlocked
 		if provider.ClassOf(out.err).Recovers() {

@@ -160,19 +160,11 @@ type Replica struct {
 	// Set by convergence.
 	State    State         `json:"state"`
 	Observed plan.Observed `json:"observed,omitzero"`
-	// Applied are the settings of the remote that are given at its creation.
-	Applied  Applied   `json:"applied,omitzero"`
-	Format   string    `json:"format,omitempty"` // how the value it holds was encoded
-	Failure  *Failure  `json:"failure,omitempty"`
-	LastSync time.Time `json:"last_sync,omitzero"` // when it was last brought in sync
-}
-
-// Applied is what a remote was created with and can't be changed there later.
-type Applied struct {
-	KMSKeyID string            `json:"kms_key_id,omitempty"`
-	Tags     map[string]string `json:"tags,omitempty"`
 	// TagsFailure is why the cloud made the secret without its tags.
-	TagsFailure *Failure `json:"tags_failure,omitempty"`
+	TagsFailure *Failure  `json:"tags_failure,omitempty"`
+	Format      string    `json:"format,omitempty"` // how the value it holds was encoded
+	Failure     *Failure  `json:"failure,omitempty"`
+	LastSync    time.Time `json:"last_sync,omitzero"` // when it was last brought in sync
 }
 
 // Removal says what happens to a replica that its secret no longer wants. It is

@@ -89,7 +89,7 @@ func (e *Engine) replicaStatus(ctx context.Context, s *Secret, ref string) Repli
 		Destination: ref, State: replica.State, RemoteName: replica.RemoteName,
 		current: current.Version, Version: current.Version.Number, VersionID: current.ID, Versions: replica.Observed.Versions,
 		Failure: replica.Failure, LastSync: replica.LastSync,
-		KMSKeyID: replica.Observed.KMSKeyID, Tags: replica.Applied.Tags,
+		KMSKeyID: firstSet(replica.Observed.KMSKeyID, replica.Observed.KeyAsked), Tags: replica.Observed.Tags,
 	}
 	if l, err := e.lane(ctx, ref); err == nil && l != nil {
 		status.Notes = e.notes(s, replica, l.current.Load())
@@ -101,18 +101,19 @@ func (e *Engine) replicaStatus(ctx context.Context, s *Secret, ref string) Repli
 // ignored.
 func (e *Engine) notes(s *Secret, replica *Replica, o *opened) []string {
 	var notes []string
-	if f := replica.Applied.TagsFailure; f != nil {
+	if f := replica.TagsFailure; f != nil {
 		notes = append(notes, "the cloud made the secret but refused its tags: "+f.Message)
 	}
-	if !replica.Observed.Exists() || !s.wants(o.destination.Ref()) {
+	have := replica.Observed
+	if !have.Exists() || !s.wants(o.destination.Ref()) {
 		return notes
 	}
 	r := e.resolve(s, o.destination)
-	if applied := replica.Applied.KMSKeyID; r.kmsKeyID != "" && r.kmsKeyID != applied && r.kmsKeyID != replica.Observed.KMSKeyID {
+	if !o.abilities.ChangesKey && r.kmsKeyID != "" && r.kmsKeyID != have.KeyAsked && r.kmsKeyID != have.KMSKeyID {
 		notes = append(notes, fmt.Sprintf("kms_key_id %s isn't in effect: %s fixes the key when the secret is created", r.kmsKeyID, o.kind.Title))
 	}
-	if replica.Applied.TagsFailure == nil && !maps.Equal(r.tags, replica.Applied.Tags) {
-		notes = append(notes, "the tags asked for aren't in effect: this version sets tags only when it creates the remote secret")
+	if !o.abilities.ChangesTags && replica.TagsFailure == nil && !maps.Equal(r.tags, have.Tags) {
+		notes = append(notes, "the tags asked for aren't in effect: here this version sets tags only when it creates the remote secret")
 	}
 	return notes
 }

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
@@ -31,11 +32,18 @@ func live(want Desired, have Observed, can provider.Abilities, limits provider.L
 		}
 		steps = append(steps, restored)
 	}
+	if can.ChangesKey && want.KMSKeyID != "" && want.KMSKeyID != have.KeyAsked && want.KMSKeyID != have.KMSKeyID {
+		// Before the value, which is then encrypted under the new key.
+		steps = append(steps, Step{Action: ChangeKey, KMSKeyID: want.KMSKeyID})
+	}
 	content, refusal := contentSteps(want, have, can, limits)
 	if refusal != nil {
 		return Plan{Refusal: refusal}
 	}
 	steps = append(steps, content...)
+	if set, remove := tagChanges(want, have); can.ChangesTags && len(set)+len(remove) > 0 {
+		steps = append(steps, Step{Action: ChangeTags, SetTags: set, RemoveTags: remove})
+	}
 	if have.Description != want.Description {
 		steps = append(steps, Step{Action: SetDescription, Description: want.Description})
 	}
@@ -43,6 +51,24 @@ func live(want Desired, have Observed, can provider.Abilities, limits provider.L
 		steps = append(steps, Step{Action: Enable})
 	}
 	return Plan{Steps: steps}
+}
+
+// tagChanges are what brings the tags that we set to those that are wanted.
+// Tags of others are never touched.
+func tagChanges(want Desired, have Observed) (set map[string]string, remove []string) {
+	set = map[string]string{}
+	for key, value := range want.Tags {
+		if had, found := have.Tags[key]; !found || had != value {
+			set[key] = value
+		}
+	}
+	for key := range have.Tags {
+		if _, keep := want.Tags[key]; !keep {
+			remove = append(remove, key)
+		}
+	}
+	slices.Sort(remove)
+	return set, remove
 }
 
 // creation makes the secret with its first version, history before pointer.
@@ -71,25 +97,59 @@ func contentSteps(want Desired, have Observed, can provider.Abilities, limits pr
 			}
 		}
 	}
-	history := want.PointerID == "" || want.History
-	kept, found := have.holding(want.Version)
-	switch {
-	case history && !found:
-		room, refusal := makeRoom(want, have, can, limits, gone)
+	if want.PointerID == "" {
+		current, refusal := labelSteps(want, have, can, limits, gone)
+		return append(steps, current...), refusal
+	}
+	if want.History {
+		history, refusal := historySteps(want, have, can, limits, gone)
 		if refusal != nil {
 			return nil, refusal
 		}
-		steps = append(append(steps, room...), Step{Action: PutVersion, VersionID: want.Version.ID(), Version: want.Version})
-	case history && kept.Digest != want.Digest && can.Overwrites:
-		// The format changed, not the version; or nobody knows which format it
-		// was written in.
-		steps = append(steps, Step{Action: Overwrite, VersionID: kept.ID, Version: want.Version})
-	}
-	if want.PointerID == "" {
-		return steps, nil
+		steps = append(steps, history...)
 	}
 	pointer, refusal := pointerSteps(want, have, can, limits, steps)
 	return append(steps, pointer...), refusal
+}
+
+// historySteps put the version under an id of its own beside the pointer.
+func historySteps(want Desired, have Observed, can provider.Abilities, limits provider.Limits, gone map[string]bool) ([]Step, *provider.Error) {
+	kept, found := have.holding(want.Version, want.Digest)
+	switch {
+	case !found:
+		room, refusal := makeRoom(want, have, can, limits, gone)
+		return append(room, Step{Action: PutVersion, VersionID: want.Version.ID(), Version: want.Version}), refusal
+	case kept.Digest != want.Digest && can.Overwrites:
+		// The format changed, not the version; or nobody knows which format it
+		// was written in.
+		return []Step{{Action: Overwrite, VersionID: kept.ID, Version: want.Version}}, nil
+	default:
+		return nil, nil
+	}
+}
+
+// labelSteps make the wanted version the one with the service's label for the
+// current one: by adding it, which moves the label, or by moving the label.
+func labelSteps(want Desired, have Observed, can provider.Abilities, limits provider.Limits, gone map[string]bool) ([]Step, *provider.Error) {
+	kept, found := have.holding(want.Version, want.Digest)
+	move := Step{Action: MoveCurrent, VersionID: kept.ID, Version: want.Version}
+	switch {
+	case found && kept.Digest == want.Digest && have.Current.ID == kept.ID:
+		return nil, nil
+	case found && kept.Digest == want.Digest && can.MovesCurrent:
+		return []Step{move}, nil
+	case found && kept.Digest == "":
+		// Putting it again tells whether it holds the value. Whether that moves
+		// the label isn't known of every service.
+		steps := []Step{{Action: PutVersion, VersionID: kept.ID, Version: want.Version}}
+		if can.MovesCurrent && have.Current.ID != kept.ID {
+			steps = append(steps, move)
+		}
+		return steps, nil
+	default:
+		room, refusal := makeRoom(want, have, can, limits, gone)
+		return append(room, Step{Action: PutVersion, VersionID: have.freeID(want.Version), Version: want.Version}), refusal
+	}
 }
 
 // pointerSteps put the value where readers look for it, after the steps before.

@@ -13,7 +13,8 @@
 //	live      absent                      create with the value, then the pointer
 //	live      ours, holds the value       nothing
 //	live      ours, holds another value   make room, add the version, then the pointer
-//	live      ours, had the value before  move the pointer
+//	live      ours, had the value before  move the pointer or the label
+//	live      ours, other tags or key     change them, where the service can
 //	live      ours, disabled              as above, then enable
 //	live      ours, being deleted         restore, as above, enable
 //	live      ours, ahead of Vault        refuse: conflict
@@ -34,6 +35,7 @@ package plan
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
@@ -101,8 +103,13 @@ type Observed struct {
 	Type         string         `json:"type,omitempty"`  // the service's word for the type, if it isn't the plain one
 	CloudManaged bool           `json:"cloud_managed,omitempty"`
 	Description  string         `json:"description,omitempty"`
-	KMSKeyID     string         `json:"kms_key_id,omitempty"` // as the service or, before it was read, the caller named it
+	KMSKeyID     string         `json:"kms_key_id,omitempty"` // as the service names it; "" before it was read
 	DeletionTime time.Time      `json:"deletion_time,omitzero"`
+
+	// KeyAsked is the key that was asked for last, which the service may name in
+	// another way; Tags are those that we gave the secret.
+	KeyAsked string            `json:"key_asked,omitempty"`
+	Tags     map[string]string `json:"tags,omitempty"`
 
 	// Versions are the ids that the remote holds, oldest first.
 	Versions []Version `json:"versions,omitempty"`
@@ -150,15 +157,27 @@ func (o Observed) version(id string) (Version, bool) {
 	return o.Versions[i], true
 }
 
-// holding returns the version id that holds a Vault version.
-func (o Observed) holding(number VersionNumber) (Version, bool) {
-	i := slices.IndexFunc(o.Versions, func(v Version) bool {
-		return v.Version.Same(number)
-	})
-	if i < 0 {
-		return Version{}, false
+// holding returns the version id that holds a Vault version, the one with the
+// digest if several do.
+func (o Observed) holding(number VersionNumber, digest string) (found Version, ok bool) {
+	for _, v := range o.Versions {
+		if v.Version.Same(number) && (!ok || v.Digest == digest) {
+			found, ok = v, true
+		}
 	}
-	return o.Versions[i], true
+	return found, ok
+}
+
+// freeID is an id for the version that the remote doesn't have. A version whose
+// format changed needs another one where versions can't be overwritten.
+func (o Observed) freeID(number VersionNumber) string {
+	id := number.ID()
+	for revision := 2; ; revision++ {
+		if _, taken := o.version(id); !taken {
+			return id
+		}
+		id = number.ID() + "r" + strconv.Itoa(revision)
+	}
 }
 
 // Action is a kind of remote call.
@@ -175,6 +194,9 @@ const (
 	Disable        Action = "disable"
 	Restore        Action = "restore"
 	Delete         Action = "delete"
+	MoveCurrent    Action = "move_current"
+	ChangeTags     Action = "change_tags"
+	ChangeKey      Action = "change_key"
 )
 
 // Step is one remote call.
@@ -192,6 +214,11 @@ type Step struct {
 	State provider.State
 	// After is the recovery window of Delete.
 	After time.Duration
+	// SetTags and RemoveTags are what ChangeTags changes, RemoveTags by key.
+	SetTags    map[string]string
+	RemoveTags []string
+	// KMSKeyID is the new one of ChangeKey.
+	KMSKeyID string
 }
 
 // Plan is what to do next. At most one of its fields is set; all empty means

@@ -185,7 +185,7 @@ func (w *world) look() {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.have = plan.Seen(found, versions, w.have)
+	w.have = plan.Seen(found, versions, w.have, plan.Service{})
 }
 
 // perform makes one remote call, and checks what no call may do.

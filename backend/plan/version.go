@@ -30,9 +30,10 @@ func (v VersionNumber) Same(other VersionNumber) bool {
 	return v.Number == other.Number && v.incarnation() == other.incarnation()
 }
 
-var versionID = regexp.MustCompile(`^v([1-9][0-9]{0,18})(?:-([1-9][0-9]{0,8}))?$`)
+var versionID = regexp.MustCompile(`^v([1-9][0-9]{0,18})(?:-([1-9][0-9]{0,8}))?(r[1-9][0-9]{0,8})?$`)
 
-// ParseVersionID reads an id that ID made; the zero VersionNumber for others.
+// ParseVersionID reads an id that ID made, or a further one of the same version
+// ("v3r2"); the zero VersionNumber for others.
 func ParseVersionID(id string) VersionNumber {
 	parts := versionID.FindStringSubmatch(id)
 	if parts == nil {
@@ -46,19 +47,29 @@ func ParseVersionID(id string) VersionNumber {
 	if parts[2] != "" {
 		v.Incarnation, _ = strconv.Atoi(parts[2])
 	}
-	if v.ID() != id {
+	if v.ID()+parts[3] != id {
 		return VersionNumber{}
 	}
 	return v
 }
 
+// Service is what has to be known of a service to read its lists of versions.
+type Service struct {
+	// AssignsIDs is set where the service numbers versions itself, so that an id
+	// says nothing of the Vault version.
+	AssignsIDs bool
+	// CurrentLabel is on the version that readers get; "" without such labels.
+	CurrentLabel string
+}
+
 // Seen is the observed state of a remote that was just read. What is known of
 // values is kept from before, the rest is as the service says.
-func Seen(s provider.Secret, versions []provider.Version, before Observed) Observed {
+func Seen(s provider.Secret, versions []provider.Version, before Observed, service Service) Observed {
 	seen := Observed{
 		Known: true, Looked: true,
 		State: s.State, CloudManaged: s.CloudManaged,
 		Description: s.Description, KMSKeyID: s.KMSKeyID, DeletionTime: s.DeletionTime,
+		KeyAsked: before.KeyAsked, Tags: before.Tags,
 	}
 	if s.CloudManaged {
 		seen.Type = s.Type
@@ -91,12 +102,22 @@ func Done(want Desired, have Observed, step Step, id string) Observed {
 	next.Versions = append([]Version(nil), have.Versions...)
 	switch step.Action {
 	case Create:
-		next = Observed{Known: true, Looked: have.Looked, State: provider.StateEnabled, Description: step.Description, KMSKeyID: want.KMSKeyID}
+		next = Observed{
+			Known: true, Looked: have.Looked, State: provider.StateEnabled,
+			Description: step.Description, KeyAsked: want.KMSKeyID, Tags: want.Tags,
+		}
 		next.hold(want, step, id)
 	case PutVersion, Overwrite:
 		next.hold(want, step, id)
 	case DeleteVersion:
 		next.drop(step.VersionID)
+	case MoveCurrent:
+		kept, _ := have.version(step.VersionID)
+		next.Current = Current{ID: kept.ID, Version: kept.Version, Digest: kept.Digest}
+	case ChangeTags:
+		next.Tags = want.Tags
+	case ChangeKey:
+		next.KeyAsked, next.KMSKeyID = step.KMSKeyID, ""
 	case SetDescription:
 		next.Description = step.Description
 	case Enable:
@@ -135,4 +156,19 @@ func (o *Observed) hold(want Desired, step Step, id string) {
 
 func (o *Observed) drop(id string) {
 	o.Versions = slices.DeleteFunc(o.Versions, func(v Version) bool { return v.ID == id })
+}
+
+// Identified is the observed state once it is known that the version id holds a
+// Vault version with that digest.
+func (o Observed) Identified(id string, number VersionNumber, digest string) Observed {
+	o.Versions = slices.Clone(o.Versions)
+	for i := range o.Versions {
+		if o.Versions[i].ID == id {
+			o.Versions[i].Version, o.Versions[i].Digest = number, digest
+		}
+	}
+	if o.Current.ID == id {
+		o.Current.Version, o.Current.Digest = number, digest
+	}
+	return o
 }

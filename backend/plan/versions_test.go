@@ -309,7 +309,7 @@ func TestSeen(t *testing.T) {
 	versions := []provider.Version{{ID: "v2"}, {ID: "v7"}, {ID: "theirs"}, {ID: pointerID}}
 
 	t.Run("the service tells what is there, memory what it holds", func(t *testing.T) {
-		seen := plan.Seen(remote, versions, made)
+		seen := plan.Seen(remote, versions, made, plan.Service{})
 		if !seen.Known || !seen.Looked || seen.State != provider.StateDisabled || seen.Description != remote.Description || seen.KMSKeyID != "key" || seen.Type != "" {
 			t.Errorf("%+v", seen)
 		}
@@ -328,20 +328,20 @@ func TestSeen(t *testing.T) {
 	t.Run("in doubt nobody knows what a version holds", func(t *testing.T) {
 		doubtful := made
 		doubtful.Known = false
-		seen := plan.Seen(remote, versions, doubtful)
+		seen := plan.Seen(remote, versions, doubtful, plan.Service{})
 		if seen.Current != (plan.Current{}) || slices.ContainsFunc(seen.Versions, func(v plan.Version) bool { return v.Digest != "" }) {
 			t.Errorf("%+v", seen)
 		}
 	})
 	t.Run("a pointer that is gone holds nothing", func(t *testing.T) {
-		if seen := plan.Seen(remote, versions[:3], made); seen.Current != (plan.Current{}) {
+		if seen := plan.Seen(remote, versions[:3], made, plan.Service{}); seen.Current != (plan.Current{}) {
 			t.Errorf("%+v", seen.Current)
 		}
 	})
 	t.Run("a cloud-managed secret names its type", func(t *testing.T) {
 		s := remote
 		s.CloudManaged, s.Type = true, "mysql"
-		if seen := plan.Seen(s, nil, made); !seen.CloudManaged || seen.Type != "mysql" {
+		if seen := plan.Seen(s, nil, made, plan.Service{}); !seen.CloudManaged || seen.Type != "mysql" {
 			t.Errorf("%+v", seen)
 		}
 	})
@@ -360,7 +360,7 @@ func TestDone(t *testing.T) {
 	t.Run("a creation knows version, text and key", func(t *testing.T) {
 		step := plan.Step{Action: plan.Create, VersionID: "v3", Version: want.Version, Description: "text"}
 		have := plan.Done(want, plan.Absent(), step, "v3")
-		if !have.Known || !have.Looked || have.State != provider.StateEnabled || have.Description != "text" || have.KMSKeyID != "key" {
+		if !have.Known || !have.Looked || have.State != provider.StateEnabled || have.Description != "text" || have.KeyAsked != "key" {
 			t.Errorf("%+v", have)
 		}
 		if held(have, "v3") != (plan.Version{ID: "v3", Version: want.Version, Digest: digest(3)}) || have.Current.ID != "" {
