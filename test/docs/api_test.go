@@ -170,15 +170,15 @@ func served(t *testing.T) described {
 	return api
 }
 
-func compare(t *testing.T, what string, described, real map[string]bool) {
+func compare(t *testing.T, what string, described, actual map[string]bool) {
 	t.Helper()
-	for _, field := range slices.Sorted(maps.Keys(real)) {
+	for _, field := range slices.Sorted(maps.Keys(actual)) {
 		if !described[field] {
 			t.Errorf("%s: %s isn't described", what, field)
 		}
 	}
 	for _, field := range slices.Sorted(maps.Keys(described)) {
-		if !real[field] {
+		if !actual[field] {
 			t.Errorf("%s: %s is described but doesn't exist", what, field)
 		}
 	}
@@ -186,11 +186,11 @@ func compare(t *testing.T, what string, described, real map[string]bool) {
 
 func TestReadablePaths(t *testing.T) {
 	for pattern, want := range map[string]string{
-		`status/?`:        "status",
+		`status/?`:         "status",
 		`status/(?P<n>.*)`: "status/:n",
-		`secrets/(?P<name>.+)/versions/(?P<id>\d+)`:                    "secrets/:name/versions/:id",
+		`secrets/(?P<name>.+)/versions/(?P<id>\d+)`:                  "secrets/:name/versions/:id",
 		`destinations/tencent-ssm/(?P<name>\w(([\w-.]+)?\w)?)/check`: "destinations/:type/:name/check",
-		`^data/(?P<path>.*?[^/]$)$`: "data/:path",
+		`^data/(?P<path>.*?[^/]$)$`:                                  "data/:path",
 	} {
 		if got, _ := readable(pattern); got != want {
 			t.Errorf("%s reads %s, want %s", pattern, got, want)

@@ -110,7 +110,7 @@ func TestEveryStateIsExplained(t *testing.T) {
 
 // The policy allows the calls that the provider makes and no others.
 func TestTheCloudPolicyAllowsExactlyTheCallsMade(t *testing.T) {
-	sources, err := filepath.Glob(filepath.Join(root, "backend/provider/tencent/*.go"))
+	sources, err := filepath.Glob(filepath.Join(root, "backend", "provider", "tencent", "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
