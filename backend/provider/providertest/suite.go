@@ -39,6 +39,12 @@ type Fixture struct {
 	Tags func(name string) map[string]string
 	// ReadsPending is set where a secret pending deletion may be readable still.
 	ReadsPending bool
+	// WritesManaged is set where the service may take a value for a managed
+	// secret, so that only the engine keeps off.
+	WritesManaged bool
+	// LooksFirst names the writers that read before they write. A fault of their
+	// first call leaves no doubt about the effect.
+	LooksFirst []string
 	// Tick moves the service's clock on by a second; optional.
 	Tick func()
 	// Expire lets every scheduled deletion fall due; optional.
