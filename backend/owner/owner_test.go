@@ -87,6 +87,7 @@ func TestWhatIsNoMark(t *testing.T) {
 		"no secret":                 "[vault-cloudsync mount=m secret=]",
 		"no secret at all":          "[vault-cloudsync mount=m]",
 		"no closing":                "[vault-cloudsync mount=m secret=s",
+		"no closing but earlier":    "a] [vault-cloudsync mount=m secret=team",
 		"no opening":                "vault-cloudsync mount=m secret=s]",
 		"brackets in the mount":     "[vault-cloudsync mount=[m] secret=s]",
 		"brackets in the secret":    "[vault-cloudsync mount=m secret=a[b]]",
