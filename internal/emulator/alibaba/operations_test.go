@@ -240,6 +240,21 @@ func TestUpdateSecretChangesTheDescriptionAlone(t *testing.T) {
 	wantCode(t, err, wrong)
 }
 
+func TestAChangeMovesTheUpdateTimeAlone(t *testing.T) {
+	t.Parallel()
+	c := start(t, alibaba.Options{})
+	c.create(t, "s", "value")
+	before, err := c.describe("s")
+	wantCode(t, err, "")
+	c.server.Clock().SetOffset(10 * time.Minute)
+	wantCode(t, c.put("s", "v2", "value"), "")
+	after, err := c.describe("s")
+	wantCode(t, err, "")
+	if after.CreateTime != before.CreateTime || after.UpdateTime <= before.UpdateTime || !strings.HasSuffix(after.UpdateTime, "Z") {
+		t.Errorf("created %s and %s, updated %s and %s", before.CreateTime, after.CreateTime, before.UpdateTime, after.UpdateTime)
+	}
+}
+
 func TestAManagedSecretIsReadByItsBuiltInLabels(t *testing.T) {
 	t.Parallel()
 	c := start(t, alibaba.Options{})

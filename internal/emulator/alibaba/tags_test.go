@@ -87,7 +87,7 @@ func TestTagCallsThatAreMalformedAreRefused(t *testing.T) {
 func (c cloud) plural(kind string, names []string, pairs ...string) error {
 	r := kms.CreateTagResourcesRequest()
 	var tags []kms.TagResourcesTag
-	for i := 0; i < len(pairs); i += 2 {
+	for i := 0; i+1 < len(pairs); i += 2 {
 		key, value := pairs[i], pairs[i+1]
 		if key == "" {
 			key, value = fmt.Sprint("k", i), "v"
