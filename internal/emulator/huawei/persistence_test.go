@@ -89,10 +89,14 @@ func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
 	const internal = "Internal Server Error KMS.0101"
 	want(t, c.put("s", "second"), internal)
 	want(t, c.tag(id, "k", "v"), internal)
+	want(t, c.expire("s", "v1", 9999999999000), internal)
 	_, err := c.schedule("s", 7)
 	want(t, err, internal)
 	_, err = c.createWith(model.CreateSecretRequestBody{Name: "new", SecretString: p("x")})
 	want(t, err, internal)
+	if got, err := c.get("s", "v1"); err != nil || got.VersionMetadata.ExpireTime != nil {
+		t.Errorf("the refused expiry shows: %v, %v", got, err)
+	}
 	stored := c.server.List("", project)
 	if len(stored) != 1 || len(stored[0].Versions) != 1 || len(stored[0].Tags) != 0 || stored[0].State != "ENABLED" {
 		t.Errorf("the refused changes show: %v", stored)

@@ -88,7 +88,7 @@ func TestACallIsAuthenticatedStrictly(t *testing.T) {
 			w.projectHeader, w.signedHeaders = "", "user-agent;x-sdk-date"
 		}, header("X-Project-Id", project), verifyFailed},
 		{"signed headers must be sorted", func(w *wire) { w.signedHeaders = "x-sdk-date;x-project-id" }, nil, verifyFailed},
-		{"signed headers must be in lower case", nil, replace("x-sdk-date", "X-Sdk-Date"), verifyFailed},
+		{"signed headers must be in lower case", func(w *wire) { w.signedHeaders = "User-Agent;x-project-id;x-sdk-date" }, nil, verifyFailed},
 		{"a wrong key is refused", func(w *wire) { w.account.AccessKeySecret = "wrong" }, nil, verifyFailed},
 		{"an unknown key id is refused", func(w *wire) { w.account.AccessKeyID = "nobody" }, nil, "ak:nobody,err:ak not exist"},
 		{"another method is refused", nil, func(r *http.Request) { r.Method = http.MethodDelete }, verifyFailed},
@@ -228,11 +228,13 @@ func TestFailedSignaturesLockAKeyIfItIsSwitchedOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		passes := func(w wire) bool { return answerTo(t, server, w.request()).status == http.StatusOK }
-		for range 5 {
-			passes(wrong)
-		}
-		if !passes(right) { // which also starts a new count
-			t.Errorf("lock %v: five failures lock the key", lock)
+		for range 2 { // a success starts a new count
+			for range 5 {
+				passes(wrong)
+			}
+			if !passes(right) {
+				t.Errorf("lock %v: five failures lock the key", lock)
+			}
 		}
 		for range 6 {
 			passes(wrong)
