@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -82,14 +83,14 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 		Help:           strings.TrimSpace(help),
 		BackendType:    logical.TypeLogical,
 		RunningVersion: version.Version,
-		Paths: slices.Concat(
+		Paths: forwarded(slices.Concat(
 			b.destinationPaths(),
 			b.statusPaths(),
 			b.configPaths(),
 			b.versionPaths(),
 			b.secretPaths(),
 			kvPaths,
-		),
+		)),
 		PathsSpecial: &logical.Paths{
 			SealWrapStorage: slices.Concat(engine.SealWrapPaths(), schema.SealWrapPaths()),
 		},
@@ -102,6 +103,23 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 		return nil, fmt.Errorf("set up the backend: %w", err)
 	}
 	return b, nil
+}
+
+// forwarded makes nodes that may not write hand every change to the one that
+// may, before it is begun, and every question about work to the one that does it.
+func forwarded(paths []*framework.Path) []*framework.Path {
+	for _, path := range paths {
+		aboutWork := strings.HasPrefix(path.Pattern, "status")
+		for operation, handler := range path.Operations {
+			served, ok := handler.(*framework.PathOperation)
+			changes := operation != logical.ReadOperation && operation != logical.ListOperation
+			if ok && (changes || aboutWork) {
+				served.ForwardPerformanceStandby = true
+				served.ForwardPerformanceSecondary = changes
+			}
+		}
+	}
+	return paths
 }
 
 // initialize opens the mount and, where this node replicates, starts the work.
@@ -220,7 +238,8 @@ func decodeData(req *logical.Request) error {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
 	var data map[string]any
-	if err := decoder.Decode(&data); err != nil || data == nil || decoder.More() {
+	err := decoder.Decode(&data)
+	if _, end := decoder.Token(); err != nil || data == nil || end != io.EOF { //nolint:errorlint // Token returns it bare
 		return errors.New("data isn't a JSON object; give an object, or data=@file with one, or value= for a plain string")
 	}
 	req.Data["data"] = data

@@ -69,20 +69,9 @@ func readConfig(ctx context.Context, e *engine.Engine, req *logical.Request, _ *
 }
 
 func writeConfig(ctx context.Context, e *engine.Engine, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	config, err := e.Config(ctx)
-	if err != nil {
-		return nil, err
-	}
-	own := false
-	if seconds := given[int](d, fieldDefaultWait); seconds != nil {
-		if *seconds < 0 {
-			return nil, engine.Refusef("default_wait is negative; 0 answers at once")
-		}
-		wait := time.Duration(*seconds) * time.Second
-		config.DefaultWait, own = &wait, true
-	}
-	if paused := given[bool](d, fieldPaused); paused != nil {
-		config.Paused, own = *paused, true
+	seconds, paused := given[int](d, fieldDefaultWait), given[bool](d, fieldPaused)
+	if seconds != nil && *seconds < 0 {
+		return nil, engine.Refusef("default_wait is negative; 0 answers at once")
 	}
 	forward := *req
 	forward.Data = maps.Clone(req.Data)
@@ -93,8 +82,14 @@ func writeConfig(ctx context.Context, e *engine.Engine, req *logical.Request, d 
 			return resp, err
 		}
 	}
-	if !own {
+	if seconds == nil && paused == nil {
 		return nil, nil
 	}
-	return nil, e.PutConfig(ctx, config)
+	return nil, e.ChangeConfig(ctx, func(c *engine.Config) {
+		if seconds != nil {
+			wait := time.Duration(*seconds) * time.Second
+			c.DefaultWait = &wait
+		}
+		assign(&c.Paused, paused)
+	})
 }

@@ -51,7 +51,7 @@ func (b *backend) kvPaths() ([]*framework.Path, error) {
 // library, so that the wire behaviour is the KV engine's.
 func (b *backend) serveKV(operation logical.Operation) framework.OperationFunc {
 	reads := operation == logical.ReadOperation || operation == logical.ListOperation || operation == logical.HelpOperation
-	return func(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
+	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		e, err := b.open(ctx, req.Storage)
 		if err != nil {
 			return nil, err
@@ -59,23 +59,25 @@ func (b *backend) serveKV(operation logical.Operation) framework.OperationFunc {
 		if reads {
 			return e.Forward(ctx, req)
 		}
-		return changeByKV(ctx, e, req)
+		return changeByKV(ctx, e, req, d)
 	}
 }
 
 // changeByKV carries out a KV request that changes a secret. The answer is the
 // library's, with a warning for each replica that isn't in sync in time.
-func changeByKV(ctx context.Context, e *engine.Engine, req *logical.Request) (*logical.Response, error) {
+func changeByKV(ctx context.Context, e *engine.Engine, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 	kind, name, _ := strings.Cut(req.Path, "/")
 	change := engine.Change{Name: name, Request: req}
-	data, _ := req.Data["data"].(map[string]any)
 	switch {
 	case kind == "metadata" && req.Operation == logical.DeleteOperation:
 		change.Removes = true
-	case kind == "data" && req.Operation == logical.PatchOperation:
-		change.Patch = data
-	case kind == "data" && req.Operation != logical.DeleteOperation:
-		change.Data = data
+	case kind != "data" || req.Operation == logical.DeleteOperation:
+	case given[map[string]any](d, fieldData) == nil:
+		// The library says what is missing.
+	case req.Operation == logical.PatchOperation:
+		change.Patch = *given[map[string]any](d, fieldData)
+	default:
+		change.Data = *given[map[string]any](d, fieldData)
 	}
 	if change.Data != nil || kind == "metadata" && req.Operation != logical.DeleteOperation {
 		if err := engine.CheckName(name); err != nil {

@@ -70,7 +70,6 @@ func (b *backend) versionPaths() []*framework.Path {
 				fieldCAS:     casField,
 				fieldWait:    waitField,
 			},
-			ExistenceCheck: b.existence(secretExists),
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.UpdateOperation: rollback,
 			},

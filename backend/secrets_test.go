@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -386,8 +387,8 @@ func TestTakingADestinationAwayLeavesTheRemoteUnmarked(t *testing.T) {
 func TestTheOldestVersionsMakeRoom(t *testing.T) {
 	m, region := newMount(t, providertest.Overwriting())
 	m.write("secrets/s", map[string]any{"value": "1", "destinations": "memory/main"})
-	for range 14 {
-		if resp := m.write("secrets/s", map[string]any{"value": "next"}); resp.Data["state"] != "in_sync" {
+	for i := range 14 {
+		if resp := m.write("secrets/s", map[string]any{"value": strconv.Itoa(i + 2)}); resp.Data["state"] != "in_sync" {
 			t.Fatalf("answer %v %v", resp.Data, resp.Warnings)
 		}
 	}

@@ -32,6 +32,7 @@ type progress struct {
 	// doubtful is set when a call was made whose outcome isn't known, or when
 	// that is possible: after a restart.
 	doubtful bool
+	running  bool // a convergence is at work
 }
 
 // activities are the secrets with outstanding work, by name. Memory grows with
@@ -79,13 +80,50 @@ func (as *activities) resume(name string, since time.Time, destinations []string
 	}
 }
 
-// marked notes that the mark of the secret is in storage.
-func (as *activities) marked(name string) {
+// setMarked notes whether the mark of the secret is surely in storage.
+func (as *activities) setMarked(name string, marked bool) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	if a := as.byName[name]; a != nil {
-		a.marked = true
+		a.marked = marked
 	}
+}
+
+// renew begins another generation after a change was stored, so that no
+// convergence that began before counts as its end, and returns it. It is 0 when
+// nothing is outstanding. The caller holds the secret's lock.
+func (as *activities) renew(name string) uint64 {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.byName[name]
+	if a == nil {
+		return 0
+	}
+	as.last++
+	a.generation = as.last
+	return a.generation
+}
+
+// doubt asks for the remote of a replica to be looked at before it is worked on.
+func (as *activities) doubt(name, destination string) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if a := as.byName[name]; a != nil {
+		a.progressLocked(destination).doubtful = true
+	}
+}
+
+// busy tells whether a call may be under way for the replica, or may have been
+// made whose outcome isn't known.
+func (as *activities) busy(name, destination string) bool {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.byName[name]
+	if a == nil || a.progress[destination] == nil {
+		return false
+	}
+	p := a.progress[destination]
+	return p.running || p.doubtful
 }
 
 // end forgets the secret's activity and wakes who waits for it.
@@ -117,7 +155,9 @@ func (as *activities) start(name, destination string) (generation uint64, doubtf
 	if a == nil {
 		return 0, false, false
 	}
-	return a.generation, a.progressLocked(destination).doubtful, true
+	p := a.progressLocked(destination)
+	p.running = true
+	return a.generation, p.doubtful, true
 }
 
 // report changes a replica's progress.
@@ -129,6 +169,10 @@ func (as *activities) report(name, destination string, change func(p *progress))
 		return
 	}
 	change(a.progressLocked(destination))
+	a.wakeLocked()
+}
+
+func (a *activity) wakeLocked() {
 	close(a.changed)
 	a.changed = make(chan struct{})
 }
@@ -139,6 +183,7 @@ func (as *activities) forget(name, destination string) {
 	defer as.mu.Unlock()
 	if a := as.byName[name]; a != nil {
 		delete(a.progress, destination)
+		a.wakeLocked()
 	}
 }
 
@@ -154,13 +199,14 @@ func (as *activities) generation(name string) uint64 {
 }
 
 // converged tells whether every destination given is in sync as of the secret's
-// current generation.
+// current generation. Without outstanding work nothing can have come to an end:
+// a mark that may be in storage isn't this process's yet.
 func (as *activities) converged(name string, destinations []string) bool {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	a := as.byName[name]
 	if a == nil {
-		return true
+		return false
 	}
 	for _, destination := range destinations {
 		p := a.progress[destination]

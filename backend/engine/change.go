@@ -87,23 +87,26 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 			return Changed{}, err
 		}
 	}
-	release, err := e.claimAll(ctx, before, next)
+	claimed, err := e.claimAll(ctx, before, next)
 	if err != nil {
 		return Changed{}, err
 	}
-	defer release()
-	if len(next.Replicas) == 0 && !altered {
-		return e.request(ctx, c)
+	defer e.settleClaims(claimed)
+	if len(before.Replicas)+len(next.Replicas) > 0 {
+		if err := e.begin(ctx, next); err != nil {
+			return Changed{}, err
+		}
 	}
-	if err := e.begin(ctx, next); err != nil {
-		return Changed{}, err
-	}
-	return e.commit(ctx, c, before, next, altered)
+	changed, err := e.commit(ctx, c, before, next, altered, claimed)
+	// From here on a convergence sees the change; one that began before doesn't
+	// count as its end.
+	changed.Generation = e.activities.renew(c.Name)
+	e.enqueueAll(next)
+	return changed, err
 }
 
 // commit stores what Apply prepared, after the mark.
-func (e *Engine) commit(ctx context.Context, c Change, before, next *Secret, altered bool) (Changed, error) {
-	defer func() { e.enqueueAll(ctx, next) }()
+func (e *Engine) commit(ctx context.Context, c Change, before, next *Secret, altered bool, made []claimed) (Changed, error) {
 	if altered {
 		if err := e.storeSecret(ctx, next); err != nil {
 			return Changed{}, err
@@ -111,23 +114,27 @@ func (e *Engine) commit(ctx context.Context, c Change, before, next *Secret, alt
 	}
 	changed, err := e.request(ctx, c)
 	if kvstore.Failed(changed.Response, err) {
-		if altered && !c.Removes {
-			if undo := e.storeSecret(ctx, before); undo != nil {
-				e.log.Error("the settings of a refused write can't be taken back", "secret", c.Name, "error", undo)
-			}
+		// A deletion that failed halfway can't be taken back; it is completed.
+		if altered && !next.Deleting {
+			e.takeBack(ctx, before, made)
 		}
 		return changed, err
 	}
-	if c.Removes {
+	if c.Removes && !before.isEmpty() {
 		if err := e.bury(ctx, next); err != nil {
 			return Changed{}, err
 		}
 	}
-	if err := e.releaseRenamed(ctx, before, next); err != nil {
-		return Changed{}, err
+	return changed, e.releaseRenamed(ctx, before, next)
+}
+
+// takeBack restores the record of a secret whose value the KV store refused.
+func (e *Engine) takeBack(ctx context.Context, before *Secret, made []claimed) {
+	if err := e.storeSecret(ctx, before); err != nil {
+		e.log.Error("the settings of a refused write can't be taken back", "secret", before.Name, "error", err)
+		return
 	}
-	changed.Generation = e.activities.generation(c.Name)
-	return changed, nil
+	e.releaseClaims(ctx, before.Name, made)
 }
 
 func (e *Engine) request(ctx context.Context, c Change) (Changed, error) {
@@ -196,17 +203,21 @@ func (e *Engine) want(ctx context.Context, s *Secret, ref string, data map[strin
 	}
 	r := e.resolve(s, o.destination)
 	replica := s.Replicas[ref]
-	if replica != nil && !replica.Observed.NeverMade(owner.For(e.mount.ID, s.Name)) {
-		// The name that the replica has stays, however it came about.
-		if s.Settings.RemoteName != "" && s.Settings.RemoteName != replica.RemoteName {
-			return Refusef("destination %s: the replica exists as %q and can't be renamed; take the destination away from the secret first, which leaves the remote secret in place", ref, replica.RemoteName)
-		}
-		r.remoteName = replica.RemoteName
+	switch {
+	case replica == nil:
+	case replica.Observed.NeverMade(owner.For(e.mount.ID, s.Name)) && !e.activities.busy(s.Name, ref):
+	case s.Settings.RemoteName == "" || s.Settings.RemoteName == replica.RemoteName:
+		r.remoteName = replica.RemoteName // the name that it has stays, however it came about
+	default:
+		return Refusef("destination %s: the replica exists as %q, or is being made, and can't be renamed; take the destination away from the secret first, which leaves the remote secret in place", ref, replica.RemoteName)
 	}
 	if err := r.check(o.destination, o.kind.Limits, data); err != nil {
 		return err
 	}
 	if replica == nil || replica.RemoteName != r.remoteName {
+		if s.Replicas == nil {
+			s.Replicas = map[string]*Replica{}
+		}
 		replica = &Replica{RemoteName: r.remoteName, State: StatePending, Observed: plan.Observed{Known: true}}
 		s.Replicas[ref] = replica
 	}
@@ -217,11 +228,12 @@ func (e *Engine) want(ctx context.Context, s *Secret, ref string, data map[strin
 // patched is the data after the patch; nil if there is nothing to patch, which
 // the KV store then says itself.
 func (e *Engine) patched(ctx context.Context, c Change) (map[string]any, error) {
-	current, err := e.currentData(ctx, c.Name)
+	// A patch is of the newest version, live or not.
+	current, err := e.store.ReadVersion(ctx, e.storage, c.Name, 0)
 	if err != nil || current == nil {
 		return nil, err
 	}
-	old, err := json.Marshal(current)
+	old, err := json.Marshal(current.Data)
 	if err != nil {
 		return nil, fmt.Errorf("encode the value to patch: %w", err)
 	}
@@ -240,10 +252,20 @@ func (e *Engine) patched(ctx context.Context, c Change) (map[string]any, error) 
 	return data, nil
 }
 
+// currentData is the data of the newest live version, nil if there is none.
 func (e *Engine) currentData(ctx context.Context, name string) (map[string]any, error) {
 	version, err := e.store.ReadVersion(ctx, e.storage, name, 0)
-	if err != nil || version == nil {
+	if err != nil {
 		return nil, err
+	}
+	if version == nil {
+		meta, err := e.store.ReadMetadata(ctx, e.storage, name)
+		if err != nil || meta == nil || meta.Newest(time.Now()) == 0 {
+			return nil, err
+		}
+		if version, err = e.store.ReadVersion(ctx, e.storage, name, meta.Newest(time.Now())); err != nil || version == nil {
+			return nil, err
+		}
 	}
 	return version.Data, nil
 }
@@ -286,7 +308,7 @@ func (e *Engine) begin(ctx context.Context, s *Secret) error {
 		e.activities.end(s.Name)
 		return err
 	}
-	e.activities.marked(s.Name)
+	e.activities.setMarked(s.Name, true)
 	return nil
 }
 
@@ -340,35 +362,63 @@ func (e *Engine) Sync(ctx context.Context, name string) (Changed, error) {
 	if err := e.begin(ctx, s); err != nil {
 		return Changed{}, err
 	}
-	e.enqueueAll(ctx, s)
+	e.enqueueAll(s)
 	return Changed{Generation: e.activities.generation(name)}, nil
 }
 
 // enqueueAll puts the secret in the queue of each of its destinations, to be
 // worked on at once.
-func (e *Engine) enqueueAll(ctx context.Context, s *Secret) {
+func (e *Engine) enqueueAll(s *Secret) {
 	for _, ref := range s.destinations() {
-		e.enqueueAt(ctx, ref, s.Name)
+		e.enqueueAt(ref, s.Name)
 	}
 }
 
-func (e *Engine) enqueueAt(ctx context.Context, ref, name string) {
-	l, err := e.lane(ctx, ref)
-	if err != nil || l == nil {
-		e.log.Error("the destination of a replica can't be opened", "destination", ref, "secret", name, "error", err)
+// enqueueAt queues the secret at one destination. If that isn't open and can't be
+// opened right now, it is tried in the background: a request that ends, or a
+// storage that stumbles, must not leave the secret unqueued.
+func (e *Engine) enqueueAt(ref, name string) {
+	if l := e.lanes.get(ref); l != nil {
+		l.add(name)
 		return
 	}
-	l.backoff.forget(name)
-	l.queue.Add(name)
+	e.background(func(ctx context.Context) {
+		e.persist(ctx, "open destination "+ref, func() error {
+			l, err := e.lane(ctx, ref)
+			if l != nil {
+				l.add(name)
+			}
+			return err
+		})
+	})
+}
+
+// persist calls work until it succeeds or ctx is done, ever more slowly.
+func (e *Engine) persist(ctx context.Context, what string, work func() error) {
+	for attempt := 0; ; attempt++ {
+		err := work()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		e.log.Error("background work failed, it is tried again", "work", what, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(min(firstRetry<<min(attempt, 6), time.Minute)):
+		}
+	}
 }
 
 // enqueue queues the outstanding replicas of a secret.
-func (e *Engine) enqueue(ctx context.Context, name string) {
+func (e *Engine) enqueue(name string) {
 	outstanding, _ := e.activities.snapshot(name)
 	for ref := range outstanding {
-		e.enqueueAt(ctx, ref, name)
+		e.enqueueAt(ref, name)
 	}
 }
+
+// answerTime is kept of a request's time for answering it.
+const answerTime = time.Second
 
 // Wait blocks until the secret's replicas are in sync as of generation, or can't
 // go on by themselves, or until ctx is done or the time is over. It doesn't tell
@@ -377,7 +427,11 @@ func (e *Engine) Wait(ctx context.Context, name string, generation uint64, limit
 	if generation == 0 || limit <= 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	until := time.Now().Add(limit)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-answerTime).Before(until) {
+		until = deadline.Add(-answerTime)
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	for {
 		done, changed := e.activities.settled(name, generation)

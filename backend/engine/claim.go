@@ -14,30 +14,45 @@ import (
 
 func (e *Engine) claimID(ref, remoteName string) string { return ref + "/" + e.mount.id(remoteName) }
 
-// claimAll claims the remote names that next has beyond before. The names are
-// kept for this change until release is called, by when next has been stored, or
-// won't be.
-func (e *Engine) claimAll(ctx context.Context, before, next *Secret) (release func(), err error) {
-	var held []string
-	release = func() {
-		e.claimLock.Lock()
-		defer e.claimLock.Unlock()
-		for _, id := range held {
-			delete(e.claiming, id)
-		}
-	}
+// claimed is a claim that a change made.
+type claimed struct{ ref, remoteName string }
+
+// claimAll claims the remote names that next has beyond before. Until
+// settleClaims they also count while the record of next isn't stored yet.
+func (e *Engine) claimAll(ctx context.Context, before, next *Secret) ([]claimed, error) {
+	var made []claimed
 	for _, ref := range next.destinations() {
 		remoteName := next.Replicas[ref].RemoteName
 		if old := before.Replicas[ref]; old != nil && old.RemoteName == remoteName {
 			continue
 		}
 		if err := e.claim(ctx, next.Name, ref, remoteName); err != nil {
-			release()
+			e.releaseClaims(ctx, next.Name, made)
+			e.settleClaims(made)
 			return nil, err
 		}
-		held = append(held, e.claimID(ref, remoteName))
+		made = append(made, claimed{ref, remoteName})
 	}
-	return release, nil
+	return made, nil
+}
+
+// settleClaims ends the time in which claims count without a stored record.
+func (e *Engine) settleClaims(made []claimed) {
+	e.claimLock.Lock()
+	defer e.claimLock.Unlock()
+	for _, c := range made {
+		delete(e.claiming, e.claimID(c.ref, c.remoteName))
+	}
+}
+
+// releaseClaims gives back what a change claimed that didn't come about. One
+// that can't be given back is left over, and recognised as such.
+func (e *Engine) releaseClaims(ctx context.Context, secret string, made []claimed) {
+	for _, c := range made {
+		if err := e.releaseClaim(ctx, secret, c.ref, c.remoteName); err != nil {
+			e.log.Warn("a remote name can't be given free yet", "secret", secret, "destination", c.ref, "error", err)
+		}
+	}
 }
 
 func (e *Engine) claim(ctx context.Context, secret, ref, remoteName string) error {

@@ -29,11 +29,15 @@ type convergence struct {
 	o    *opened
 	name string // of the remote secret
 
-	want   plan.Desired
-	value  provider.Value // set if want's value may have to be sent
-	format string
-	have   plan.Observed
+	want  plan.Desired
+	value provider.Value // of want, once it is loaded
+	// load reads the value; otherForms are the digests of the same data in every
+	// format, by which an older form of it is recognised.
+	load       func(ctx context.Context) error
+	otherForms []string
+	format     string // identifies how the value is encoded
 
+	have plan.Observed
 	// tagsFailure is why the remote was made without its tags.
 	tagsFailure *Failure
 }
@@ -51,6 +55,9 @@ func (c *convergence) converge(ctx context.Context) error {
 				return err
 			}
 		case len(p.Steps) == 0:
+			if c.have.Serves(c.want) {
+				c.have.Current.Version = c.want.Version
+			}
 			return nil
 		default:
 			if err := c.carryOut(ctx, p.Steps); err != nil && !c.surprised(err) {
@@ -113,11 +120,11 @@ func (c *convergence) look(ctx context.Context) error {
 const mostReads = 3
 
 // identify finds out which versions hold the wanted value where neither id nor
-// memory tells: after a put whose outcome isn't known, at a service that numbers
-// versions itself or never overwrites one. It is the only time that a value is
-// read back.
+// memory tells: after a put whose outcome isn't known. A version of another form
+// of the same data is ours too; one with any other value isn't. It is the only
+// time that a value is read back.
 func (c *convergence) identify(ctx context.Context, service plan.Service) error {
-	if service.CurrentLabel == "" || c.want.Presence != plan.Live || !c.value.IsSet() || c.have.State != provider.StateEnabled {
+	if c.want.Presence != plan.Live || !c.value.IsSet() || c.have.State != provider.StateEnabled {
 		return nil
 	}
 	reads := 0
@@ -138,11 +145,8 @@ func (c *convergence) identify(ctx context.Context, service plan.Service) error 
 		case err != nil:
 			return err
 		}
-		digest := payload.Digest(c.e.mount.digestKey(), value)
-		if digest == c.want.Digest || !service.AssignsIDs {
+		if digest := payload.Digest(c.e.mount.digestKey(), value); digest == c.want.Digest || slices.Contains(c.otherForms, digest) {
 			c.have = c.have.Identified(v.ID, c.want.Version, digest)
-		}
-		if digest == c.want.Digest {
 			return nil
 		}
 	}
@@ -156,6 +160,10 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 		if err != nil {
 			if provider.IsAmbiguous(err) {
 				c.have.Known = false
+				if step.Action == plan.Create && !c.o.abilities.ChangesTags {
+					// If it was made, then with these.
+					c.have.KeyAsked, c.have.Tags = c.want.KMSKeyID, c.want.Tags
+				}
 			}
 			return err
 		}
@@ -171,6 +179,15 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 }
 
 func (c *convergence) perform(ctx context.Context, step plan.Step) (id string, err error) {
+	if step.SendsValue() && !c.value.IsSet() {
+		known := c.want.Digest
+		if err := c.load(ctx); err != nil {
+			return "", err
+		}
+		if c.want.Digest != known {
+			return "", errChanging
+		}
+	}
 	err = c.call(ctx, func(ctx context.Context) error {
 		switch step.Action {
 		case plan.Create:

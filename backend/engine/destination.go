@@ -104,10 +104,27 @@ type destinationRecord struct {
 
 	// Sweep is set while a change of the settings isn't yet applied to all of
 	// the destination's replicas; it survives a restart.
-	Sweep bool `json:"sweep,omitempty"`
+	Sweep sweep `json:"sweep,omitempty"`
 }
 
-func (d *Destination) record(sweep bool) *destinationRecord {
+// sweep is how the replicas of a destination are looked through after its
+// settings changed.
+type sweep string
+
+const (
+	sweepSettings sweep = "settings" // compare with what is known of each
+	sweepRemote   sweep = "remote"   // look at each remote: it may be another place
+)
+
+// and is the sweep that does what both do.
+func (s sweep) and(other sweep) sweep {
+	if s == sweepRemote || other == sweepRemote {
+		return sweepRemote
+	}
+	return firstSet(s, other)
+}
+
+func (d *Destination) record(pending sweep) *destinationRecord {
 	return &destinationRecord{
 		Region: d.Region, Endpoint: d.Endpoint, CACert: d.CACert,
 		AuthMethod: d.AuthMethod, AccessKeyID: d.AccessKeyID,
@@ -116,7 +133,7 @@ func (d *Destination) record(sweep bool) *destinationRecord {
 		DeletionPolicy: d.DeletionPolicy, RecoveryWindowDays: d.RecoveryWindowDays,
 		AllowedPaths: d.AllowedPaths, MaxRequestsPerSecond: d.MaxRequestsPerSecond, Disabled: d.Disabled,
 		NoVersionHistory: d.NoVersionHistory, CurrentVersionID: d.CurrentVersionID,
-		Settings: d.Settings, Sweep: sweep,
+		Settings: d.Settings, Sweep: pending,
 	}
 }
 
@@ -175,17 +192,19 @@ func (d *Destination) check(kind provider.Kind) error {
 	return nil
 }
 
-// changes tells whether replicas have to be looked at again after d became next.
-func (d *Destination) changes(next *Destination) bool {
-	return d.Format != next.Format || d.NoVersionHistory != next.NoVersionHistory ||
+// sweepFor is how replicas have to be looked through after d became next. New
+// credentials alone don't count: they are rotated often, and for the same place.
+func (d *Destination) sweepFor(next *Destination) sweep {
+	switch {
+	case d.Endpoint != next.Endpoint || !maps.Equal(d.Settings, next.Settings):
+		return sweepRemote
+	case d.Format != next.Format || d.NoVersionHistory != next.NoVersionHistory ||
 		d.CurrentVersionID != next.CurrentVersionID || d.KMSKeyID != next.KMSKeyID ||
-		!maps.Equal(d.CustomTags, next.CustomTags)
-}
-
-// moves tells whether next is another place than d, where the replicas of d
-// don't exist.
-func (d *Destination) moves(next *Destination) bool {
-	return d.Region != next.Region
+		!maps.Equal(d.CustomTags, next.CustomTags):
+		return sweepSettings
+	default:
+		return ""
+	}
 }
 
 // open makes the provider's destination, with a transport of its own.
@@ -221,13 +240,18 @@ func checkPointer(id string, limits provider.Limits) error {
 	return nil
 }
 
-// Destination returns a destination by its ref, nil if there is none.
+// Destination returns a destination by its ref, nil if there is none. It reads
+// what is stored, so that one can be corrected that doesn't open.
 func (e *Engine) Destination(ctx context.Context, ref string) (*Destination, error) {
-	l, err := e.lane(ctx, ref)
-	if err != nil || l == nil {
+	kind, name, err := splitRef(ref)
+	if err != nil {
 		return nil, err
 	}
-	return l.current.Load().destination, nil
+	stored, err := destinations.Get(ctx, e.storage, ref)
+	if err != nil || stored == nil {
+		return nil, err
+	}
+	return stored.destination(kind, name), nil
 }
 
 func splitRef(ref string) (kind, name string, err error) {

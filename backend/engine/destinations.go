@@ -71,32 +71,59 @@ func (e *Engine) PutDestination(ctx context.Context, d *Destination) error {
 		old.close()
 	}
 	for _, name := range e.activities.names(d.Ref()) {
-		e.enqueueAt(ctx, d.Ref(), name)
+		e.enqueueAt(d.Ref(), name)
 	}
-	if sweep {
-		e.background(func(ctx context.Context) { e.sweepLogged(ctx, d.Ref()) })
+	if sweep != "" {
+		e.sweeps[d.Ref()]++
+		e.background(func(ctx context.Context) { e.sweep(ctx, d.Ref(), sweep) })
 	}
 	return nil
 }
 
-// mayReplace tells whether the replicas of the destination have to be looked
-// through after its change, and refuses a change that would lose them.
-func (e *Engine) mayReplace(ctx context.Context, d *Destination) (sweep bool, err error) {
-	old, err := e.Destination(ctx, d.Ref())
-	if err != nil || old == nil {
-		return false, err
+// mayReplace tells how the replicas of the destination have to be looked through
+// after its change, and refuses a change that would lose them.
+func (e *Engine) mayReplace(ctx context.Context, d *Destination) (sweep, error) {
+	stored, err := destinations.Get(ctx, e.storage, d.Ref())
+	if err != nil || stored == nil {
+		return "", err
 	}
-	if !old.changes(d) && !old.moves(d) && old.pointer(e.kinds[d.Type]) == d.pointer(e.kinds[d.Type]) {
-		return false, nil
+	old := stored.destination(d.Type, d.Name)
+	needed := stored.Sweep.and(old.sweepFor(d))
+	if needed == "" && old.Region == d.Region {
+		return "", nil
 	}
-	held, err := claims.List(ctx, e.storage, d.Ref()+"/")
-	if err != nil || len(held) == 0 {
-		return false, err
+	holder, err := e.anyHolder(ctx, d.Ref())
+	if err != nil || holder == "" {
+		return "", err
 	}
-	if old.moves(d) {
-		return false, Refusef("destination %s has %d replicas in region %s; create another destination for region %s and give it to the secrets instead", d.Ref(), len(held), old.Region, d.Region)
+	if old.Region != d.Region {
+		return "", Refusef("destination %s has replicas in region %s, such as that of secret %q; create another destination for region %s and give it to the secrets instead", d.Ref(), old.Region, holder, d.Region)
 	}
-	return true, nil
+	return needed, nil
+}
+
+// anyHolder returns a secret that has a replica at the destination, "" if none
+// has.
+func (e *Engine) anyHolder(ctx context.Context, ref string) (string, error) {
+	e.claimLock.Lock()
+	defer e.claimLock.Unlock()
+	ids, err := claims.List(ctx, e.storage, ref+"/")
+	if err != nil {
+		return "", err
+	}
+	for _, id := range ids {
+		claim, err := claims.Get(ctx, e.storage, ref+"/"+id)
+		if err != nil {
+			return "", err
+		}
+		if claim == nil {
+			continue
+		}
+		if holder, err := e.holder(ctx, ref+"/"+id, ref, claim.RemoteName); err != nil || holder != "" {
+			return holder, err
+		}
+	}
+	return "", nil
 }
 
 // background runs work until it ends or the engine stops. Before the start it
@@ -111,14 +138,16 @@ func (e *Engine) background(work func(ctx context.Context)) {
 	e.work.Go(func() { work(ctx) })
 }
 
-func (e *Engine) sweepLogged(ctx context.Context, ref string) {
-	if err := e.sweep(ctx, ref); err != nil && ctx.Err() == nil {
-		e.log.Error("the replicas of a changed destination can't all be looked through; the rest follows at the next start", "destination", ref, "error", err)
-	}
+// sweep marks and queues every secret with a replica at the destination, until
+// it has done so.
+func (e *Engine) sweep(ctx context.Context, ref string, how sweep) {
+	e.persist(ctx, "look through the replicas of destination "+ref, func() error { return e.sweepOnce(ctx, ref, how) })
 }
 
-// sweep marks and queues every secret with a replica at the destination.
-func (e *Engine) sweep(ctx context.Context, ref string) error {
+func (e *Engine) sweepOnce(ctx context.Context, ref string, how sweep) error {
+	e.destLock.Lock()
+	change := e.sweeps[ref]
+	e.destLock.Unlock()
 	ids, err := claims.List(ctx, e.storage, ref+"/")
 	if err != nil {
 		return err
@@ -131,22 +160,22 @@ func (e *Engine) sweep(ctx context.Context, ref string) error {
 		if claim == nil {
 			continue
 		}
-		if err := e.touch(ctx, claim.Secret, ref); err != nil {
+		if err := e.touch(ctx, claim.Secret, ref, how); err != nil {
 			return err
 		}
 	}
 	e.destLock.Lock()
 	defer e.destLock.Unlock()
 	stored, err := destinations.Get(ctx, e.storage, ref)
-	if err != nil || stored == nil {
+	if err != nil || stored == nil || e.sweeps[ref] != change {
 		return err
 	}
-	stored.Sweep = false
+	stored.Sweep = ""
 	return destinations.Put(ctx, e.storage, ref, stored)
 }
 
 // touch marks a secret and queues it at one destination.
-func (e *Engine) touch(ctx context.Context, name, ref string) error {
+func (e *Engine) touch(ctx context.Context, name, ref string, how sweep) error {
 	defer e.lock(name)()
 	s, err := e.load(ctx, name)
 	if err != nil || s.Replicas[ref] == nil {
@@ -155,27 +184,28 @@ func (e *Engine) touch(ctx context.Context, name, ref string) error {
 	if err := e.begin(ctx, s); err != nil {
 		return err
 	}
-	e.enqueueAll(ctx, s)
+	if how == sweepRemote {
+		e.activities.doubt(name, ref)
+	}
+	e.enqueueAll(s)
 	return nil
 }
 
-func (e *Engine) resumeSweeps(ctx context.Context) error {
-	refs, err := e.refs(ctx)
-	if err != nil {
+func (e *Engine) resumeSweeps(ctx context.Context) {
+	var refs []string
+	e.persist(ctx, "list destinations", func() (err error) {
+		refs, err = e.refs(ctx)
 		return err
-	}
+	})
 	for _, ref := range refs {
-		stored, err := destinations.Get(ctx, e.storage, ref)
-		if err != nil {
-			return err
-		}
-		if stored != nil && stored.Sweep {
-			if err := e.sweep(ctx, ref); err != nil {
+		e.persist(ctx, "read destination "+ref, func() error {
+			stored, err := destinations.Get(ctx, e.storage, ref)
+			if err != nil || stored == nil || stored.Sweep == "" {
 				return err
 			}
-		}
+			return e.sweepOnce(ctx, ref, stored.Sweep)
+		})
 	}
-	return nil
 }
 
 // DeleteDestination removes a destination. One with replicas is refused unless
@@ -184,62 +214,72 @@ func (e *Engine) DeleteDestination(ctx context.Context, ref string, force bool) 
 	e.destLock.Lock()
 	defer e.destLock.Unlock()
 	for {
-		held, err := e.deleteUnheld(ctx, ref)
-		switch {
-		case err != nil:
-			return err
-		case len(held) == 0:
-			return nil
-		case !force:
-			return Refusef("destination %s has %d replicas; take it away from their secrets first, or give force=true to forget them, which leaves them in the cloud", ref, len(held))
-		}
-		for _, id := range held {
-			if err := e.forgetReplica(ctx, ref, id); err != nil {
+		if force {
+			if err := e.forgetReplicas(ctx, ref); err != nil {
 				return err
 			}
+		}
+		holder, err := e.deleteUnheld(ctx, ref)
+		switch {
+		case err != nil || holder == "":
+			return err
+		case !force:
+			return Refusef("destination %s has replicas, such as that of secret %q; take it away from their secrets first, or give force=true to forget them, which leaves them in the cloud", ref, holder)
 		}
 	}
 }
 
-// deleteUnheld deletes the destination's record if no secret holds a remote name
-// there, and returns the claims otherwise. The claim lock keeps a secret from
-// claiming one in between.
-func (e *Engine) deleteUnheld(ctx context.Context, ref string) (held []string, err error) {
+// deleteUnheld deletes the destination's record if no secret has a replica there,
+// and returns one that has otherwise. Claiming checks under the same locks that
+// the destination is there, so that no secret comes in between.
+func (e *Engine) deleteUnheld(ctx context.Context, ref string) (holder string, err error) {
+	if holder, err := e.anyHolder(ctx, ref); err != nil || holder != "" {
+		return holder, err
+	}
+	e.openLock.Lock()
+	defer e.openLock.Unlock()
 	e.claimLock.Lock()
 	defer e.claimLock.Unlock()
 	ids, err := claims.List(ctx, e.storage, ref+"/")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	for _, id := range ids {
-		id = ref + "/" + id
-		claim, err := claims.Get(ctx, e.storage, id)
+		// Nobody's, unless it was made just now.
+		claim, err := claims.Get(ctx, e.storage, ref+"/"+id)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		holder := ""
 		if claim != nil {
-			if holder, err = e.holder(ctx, id, ref, claim.RemoteName); err != nil {
-				return nil, err
+			if holder, err := e.holder(ctx, ref+"/"+id, ref, claim.RemoteName); err != nil || holder != "" {
+				return holder, err
 			}
 		}
-		if holder != "" {
-			held = append(held, id)
-		} else if err := claims.Delete(ctx, e.storage, id); err != nil {
-			return nil, err
+		if err := claims.Delete(ctx, e.storage, ref+"/"+id); err != nil {
+			return "", err
 		}
 	}
-	if len(held) > 0 {
-		return held, nil
-	}
 	if err := destinations.Delete(ctx, e.storage, ref); err != nil {
-		return nil, err
+		return "", err
 	}
 	if l := e.lanes.remove(ref); l != nil {
 		// Its workers may wait for a lock that is held here.
 		go l.close()
 	}
-	return nil, nil
+	return "", nil
+}
+
+func (e *Engine) forgetReplicas(ctx context.Context, ref string) error {
+	ids, err := claims.List(ctx, e.storage, ref+"/")
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := e.forgetReplica(ctx, ref, ref+"/"+id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forgetReplica drops the replica that a claim stands for, and the destination

@@ -29,7 +29,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-uuid"
@@ -61,17 +60,21 @@ type Engine struct {
 
 	locks      []*locksutil.LockEntry // by secret name
 	claimLock  sync.Mutex             // over claiming, and over checking and storing a claim
+	sweeps     map[string]int         // by destination: how often one became necessary; under destLock
 	claiming   map[string]string      // claim id to secret, for claims whose secret isn't stored yet
 	destLock   sync.Mutex             // over changing a destination
+	openLock   sync.Mutex             // over opening a lane and deleting a destination's record
+	configLock sync.Mutex             // over changing the mount's settings
 	config     atomic.Pointer[Config] // nil when not loaded
 	lanes      lanes
 	activities activities
 	resumed    atomic.Bool // every mark of an earlier life was taken up
 
-	life   sync.Mutex      // over started
-	ctx    context.Context //nolint:containedctx // the life of background work, from Start to Stop
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	life    sync.Mutex // over what follows
+	stopped bool
+	ctx     context.Context //nolint:containedctx // the life of background work, from Start to Stop
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
 }
 
 // Open loads the engine's state and, the first time, makes the mount's
@@ -82,6 +85,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		storage: o.Storage, store: o.Store, log: o.Logger, userAgent: o.UserAgent,
 		kinds:      map[string]provider.Kind{},
 		claiming:   map[string]string{},
+		sweeps:     map[string]int{},
 		locks:      locksutil.CreateLocks(),
 		lanes:      lanes{byRef: map[string]*lane{}},
 		activities: activities{byName: map[string]*activity{}},
@@ -124,7 +128,7 @@ func (e *Engine) Kinds() map[string]provider.Kind { return e.kinds }
 func (e *Engine) Start() {
 	e.life.Lock()
 	defer e.life.Unlock()
-	if e.ctx != nil {
+	if e.ctx != nil || e.stopped {
 		return
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
@@ -133,6 +137,7 @@ func (e *Engine) Start() {
 	}
 	ctx := e.ctx
 	e.work.Go(func() { e.resume(ctx) })
+	e.work.Go(func() { e.resumeSweeps(ctx) })
 }
 
 // Started tells whether background work runs.
@@ -146,6 +151,7 @@ func (e *Engine) Started() bool {
 // cancelled; their secrets stay marked.
 func (e *Engine) Stop() {
 	e.life.Lock()
+	e.stopped = true
 	if e.cancel != nil {
 		e.cancel()
 	}
@@ -175,19 +181,27 @@ func (e *Engine) Config(ctx context.Context) (Config, error) {
 	if stored == nil {
 		stored = &Config{}
 	}
-	e.config.Store(stored)
+	e.config.CompareAndSwap(nil, stored) // unless it was changed meanwhile
 	return *stored, nil
 }
 
-// PutConfig stores the mount's settings. Ending a pause takes up the work.
-func (e *Engine) PutConfig(ctx context.Context, c Config) error {
-	if err := configs.Put(ctx, e.storage, "", &c); err != nil {
+// ChangeConfig changes the mount's settings. Ending a pause takes up the work.
+func (e *Engine) ChangeConfig(ctx context.Context, change func(c *Config)) error {
+	e.configLock.Lock()
+	defer e.configLock.Unlock()
+	before, err := e.Config(ctx)
+	if err != nil {
 		return err
 	}
-	before := e.config.Swap(&c)
-	if !c.Paused && (before == nil || before.Paused) {
+	next := before
+	change(&next)
+	if err := configs.Put(ctx, e.storage, "", &next); err != nil {
+		return err
+	}
+	e.config.Store(&next)
+	if before.Paused && !next.Paused {
 		for _, name := range e.activities.names("") {
-			e.enqueue(ctx, name)
+			e.enqueue(name)
 		}
 	}
 	return nil
@@ -217,6 +231,8 @@ func (e *Engine) lane(ctx context.Context, ref string) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.openLock.Lock()
+	defer e.openLock.Unlock()
 	stored, err := destinations.Get(ctx, e.storage, ref)
 	if err != nil || stored == nil {
 		return nil, err
@@ -263,59 +279,50 @@ func (e *Engine) open(d *Destination) (*opened, error) {
 }
 
 // resume takes up what the marks in storage say is pending, and the sweeps of
-// destinations. It tries again until storage answers.
+// destinations. What can't be taken up delays nothing else, and is tried again.
 func (e *Engine) resume(ctx context.Context) {
-	for attempt := 0; ; attempt++ {
-		err := errors.Join(e.resumePending(ctx), e.resumeSweeps(ctx))
-		if err == nil {
-			e.resumed.Store(true)
-		}
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		e.log.Error("pending replication can't be taken up yet, trying again", "error", err)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(min(firstRetry<<min(attempt, 6), time.Minute)):
-		}
-	}
-}
-
-func (e *Engine) resumePending(ctx context.Context) error {
-	ids, err := pendings.List(ctx, e.storage, "")
-	if err != nil {
+	var ids []string
+	e.persist(ctx, "list pending secrets", func() (err error) {
+		ids, err = pendings.List(ctx, e.storage, "")
 		return err
-	}
+	})
 	if len(ids) > 0 {
 		e.log.Info("taking up pending replication", "secrets", len(ids))
 	}
-	for _, id := range ids {
-		mark, err := pendings.Get(ctx, e.storage, id)
-		if err != nil {
-			return err
+	e.persist(ctx, "take up pending secrets", func() error {
+		var failed []string
+		var errs []error
+		for _, id := range ids {
+			if err := e.takeUp(ctx, id); err != nil {
+				failed, errs = append(failed, id), append(errs, err)
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
-		if mark == nil {
-			continue
-		}
-		if err := e.takeUp(ctx, mark.Name); err != nil {
-			return err
-		}
+		ids = failed
+		return errors.Join(errs...)
+	})
+	if ctx.Err() == nil {
+		e.resumed.Store(true)
 	}
-	return nil
 }
 
 // takeUp queues a secret that was pending at the start at all its destinations.
-func (e *Engine) takeUp(ctx context.Context, name string) error {
-	defer e.lock(name)()
-	s, err := e.load(ctx, name)
+func (e *Engine) takeUp(ctx context.Context, id string) error {
+	mark, err := pendings.Get(ctx, e.storage, id)
+	if err != nil || mark == nil {
+		return err
+	}
+	defer e.lock(mark.Name)()
+	s, err := e.load(ctx, mark.Name)
 	if err != nil {
 		return err
 	}
 	if err := e.takeUpLocked(ctx, s); err != nil {
 		return err
 	}
-	e.enqueueAll(ctx, s)
+	e.enqueueAll(s)
 	return e.finish(ctx, s)
 }
 

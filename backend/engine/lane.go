@@ -26,6 +26,11 @@ const (
 	// replicas that failed together don't come back together.
 	firstRetry   = time.Second
 	longestRetry = 5 * time.Minute
+
+	// blockedRetry is about how long a replica rests that needs a person, where
+	// it may turn out that it didn't: a permission takes effect late, a quota is
+	// raised, a clock is set.
+	blockedRetry = 30 * time.Minute
 )
 
 // opened is a destination with its provider. It is replaced as a whole when the
@@ -78,6 +83,12 @@ func (l *lane) run(process func(l *lane, name string)) {
 			}
 		})
 	}
+}
+
+// add queues a name to be worked on at once.
+func (l *lane) add(name string) {
+	l.backoff.forget(name)
+	l.queue.Add(name)
 }
 
 // close ends the lane's calls and waits for its workers.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"time"
@@ -50,6 +51,7 @@ func (e *Engine) process(l *lane, name string) {
 	if !ok || l.ctx.Err() != nil {
 		return
 	}
+	defer e.activities.report(name, l.ref, func(p *progress) { p.running = false })
 	o := l.current.Load()
 	config, err := e.Config(l.ctx)
 	switch {
@@ -74,6 +76,9 @@ func (e *Engine) process(l *lane, name string) {
 		e.retry(l, name, err)
 	case result.err != nil && provider.ClassOf(result.err).Recovers():
 		e.retry(l, name, result.err)
+	case result.err != nil && provider.ClassOf(result.err).Lingers():
+		l.backoff.forget(name)
+		l.queue.AddAfter(name, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
 	default:
 		l.backoff.forget(name)
 	}
@@ -108,14 +113,15 @@ func (e *Engine) failure(err error) *Failure {
 
 // outcome is what one convergence did.
 type outcome struct {
-	observed plan.Observed
-	tags     *Failure // why the remote has no tags
-	format   string
-	presence plan.Presence
-	removed  bool  // nothing is left to do for a replica that isn't wanted
-	err      error // why the replica isn't in sync
-	born     time.Time
-	stale    bool // the replica is gone from the record: nothing to report
+	remoteName string // that it worked on
+	observed   plan.Observed
+	tags       *Failure // why the remote has no tags
+	format     string
+	presence   plan.Presence
+	removed    bool  // nothing is left to do for a replica that isn't wanted
+	err        error // why the replica isn't in sync
+	born       time.Time
+	stale      bool // the replica is gone from the record: nothing to report
 }
 
 // reconcile makes one replica what it should be. Its error is a failure of our
@@ -151,7 +157,7 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name string, doubtful
 	have := replica.Observed
 	have.Known = have.Known && !doubtful
 	c := &convergence{e: e, o: o, name: replica.RemoteName, have: have, tagsFailure: replica.TagsFailure}
-	out := outcome{}
+	out := outcome{remoteName: replica.RemoteName}
 	if meta != nil {
 		out.born = meta.CreatedTime
 	}
@@ -197,31 +203,41 @@ func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica 
 		KMSKeyID: r.kmsKeyID, Tags: r.tags,
 		PointerID: d.pointer(c.o.kind), History: !d.NoVersionHistory,
 	}
-	if meta == nil || !s.wants(d.Ref()) {
+	if !s.wants(d.Ref()) {
 		c.want.Presence, c.want.DeleteAfter = replica.Removal.presence()
 		return nil
 	}
+	c.want.Presence = plan.Withdrawn
+	c.want.DeleteAfter = provider.Days(max(r.removal.WindowDays, c.o.kind.Limits.Window.MinDays))
+	if meta == nil {
+		return nil // its first write was broken off
+	}
 	live := meta.Newest(time.Now())
+	c.want.Version = plan.VersionNumber{Number: live, Incarnation: s.Incarnation}
+	c.want.Newest = meta.Current
+	c.want.Destroyed = destroyed(meta)
 	if live == 0 {
-		c.want.Presence = plan.Withdrawn
-		c.want.DeleteAfter = provider.Days(max(r.removal.WindowDays, c.o.kind.Limits.Window.MinDays))
 		return nil
 	}
 	c.want.Presence = plan.Live
-	c.want.Version = plan.VersionNumber{Number: live, Incarnation: s.Incarnation}
-	c.want.Newest = meta.Current
-	c.want.Destroyed = map[uint64]bool{}
-	for _, v := range c.have.Versions {
-		if info, found := meta.Versions[v.Version.Number]; found && info.Destroyed {
-			c.want.Destroyed[v.Version.Number] = true
-		}
-	}
+	c.load = func(ctx context.Context) error { return e.readValue(ctx, c, s, r, live) }
 	c.format = r.formatKey()
 	if c.have.Known && c.have.Current.Version.Same(c.want.Version) && c.have.Current.Digest != "" && replica.Format == c.format {
 		c.want.Digest = c.have.Current.Digest
 		return nil
 	}
-	return e.readValue(ctx, c, s, r, live)
+	return c.load(ctx)
+}
+
+// destroyed are the versions that exist in name only.
+func destroyed(meta *kvstore.Metadata) map[uint64]bool {
+	numbers := map[uint64]bool{}
+	for number, info := range meta.Versions {
+		if info.Destroyed {
+			numbers[number] = true
+		}
+	}
+	return numbers
 }
 
 // errChanging says that the secret changes while it is read.
@@ -240,6 +256,12 @@ func (e *Engine) readValue(ctx context.Context, c *convergence, s *Secret, r res
 	}
 	c.value, _ = r.encode(version.Data) // checked just now
 	c.want.Digest = payload.Digest(e.mount.digestKey(), c.value)
+	c.otherForms = nil
+	for _, format := range []payload.Format{payload.JSON, payload.Raw, payload.Binary} {
+		if other, err := payload.Encode(version.Data, format); err == nil {
+			c.otherForms = append(c.otherForms, payload.Digest(e.mount.digestKey(), other))
+		}
+	}
 	return nil
 }
 
@@ -269,6 +291,8 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation uint64, 
 	case replica == nil:
 		e.activities.forget(name, ref)
 		return e.finish(ctx, s)
+	case replica.RemoteName != out.remoteName:
+		return nil // renamed meanwhile, and queued again by that
 	case out.removed && !s.wants(ref):
 		if err := e.dropReplica(ctx, s, ref); err != nil {
 			return err
@@ -301,6 +325,7 @@ func (e *Engine) finish(ctx context.Context, s *Secret) error {
 	if !e.activities.converged(s.Name, s.destinations()) {
 		return nil
 	}
+	e.activities.setMarked(s.Name, false) // whatever comes of it
 	if err := pendings.Delete(ctx, e.storage, e.mount.id(s.Name)); err != nil {
 		return err
 	}
@@ -327,7 +352,7 @@ func (s *Secret) wants(ref string) bool { return slices.Contains(s.Settings.Dest
 // advance returns the replica after a convergence.
 func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 	next := *r
-	next.Observed, next.Format, next.TagsFailure = out.observed, out.format, out.tags
+	next.Observed, next.TagsFailure = out.observed, out.tags
 	next.Observed.Looked = false
 	if out.err != nil {
 		next.State = StateBlocked
@@ -341,7 +366,7 @@ func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 		next.Failure = failure
 		return &next
 	}
-	next.State, next.Failure = StateInSync, nil
+	next.State, next.Failure, next.Format = StateInSync, nil, out.format
 	if out.presence == plan.Withdrawn {
 		next.State = StateWithdrawn
 	}

@@ -124,7 +124,7 @@ type Secret struct {
 func (s *Secret) clone() *Secret {
 	c := *s
 	c.Settings = s.Settings.clone()
-	c.Replicas = make(map[string]*Replica, len(s.Replicas))
+	c.Replicas = maps.Clone(s.Replicas)
 	for destination, replica := range s.Replicas {
 		r := *replica
 		c.Replicas[destination] = &r

@@ -77,6 +77,9 @@ func (c SettingsChange) apply(s Settings) (Settings, error) {
 		}
 	}
 	maps.DeleteFunc(s.KMSKeyIDs, func(_, key string) bool { return key == "" })
+	if c.Description != nil && owner.Imitates(*c.Description) {
+		return s, Refusef("description: it holds an ownership mark, which is this engine's to write")
+	}
 	set(&s.Description, c.Description)
 	set(&s.RemoteName, c.RemoteName)
 	set(&s.Format, c.Format)

@@ -90,6 +90,9 @@ func Split(description string) (text string, mark Mark) {
 	return strings.TrimSuffix(description[:start], " "), Mark{Mount: mount, Secret: secret}
 }
 
+// Imitates tells whether people's text holds what could be taken for a mark.
+func Imitates(text string) bool { return strings.Contains(text, opening) }
+
 // escape makes a name safe between brackets and readable in most cases: it
 // percent-encodes what could end the mark, spaces and control characters.
 func escape(name string) string {

@@ -48,7 +48,19 @@ func live(want Desired, have Observed, can provider.Abilities, limits provider.L
 		steps = append(steps, Step{Action: SetDescription, Description: want.Description})
 	}
 	if can.Switches && have.State != provider.StateEnabled {
-		steps = append(steps, Step{Action: Enable})
+		// A value can only be compared where it can be read.
+		isComparison := func(s Step) bool {
+			_, there := have.version(s.VersionID)
+			return s.Action == PutVersion && there
+		}
+		var comparisons []Step
+		for _, step := range steps {
+			if isComparison(step) {
+				comparisons = append(comparisons, step)
+			}
+		}
+		steps = append(slices.DeleteFunc(steps, isComparison), Step{Action: Enable})
+		steps = append(steps, comparisons...)
 	}
 	return Plan{Steps: steps}
 }
@@ -87,15 +99,13 @@ func creation(want Desired) []Step {
 // contentSteps bring the value to where readers find it, and remove what was
 // destroyed in Vault.
 func contentSteps(want Desired, have Observed, can provider.Abilities, limits provider.Limits) ([]Step, *provider.Error) {
-	var steps []Step
+	steps := destroySteps(want, have, can)
 	gone := map[string]bool{}
-	if can.DeletesVersions {
-		for _, v := range have.Versions {
-			if v.Version.Number > 0 && v.Version.incarnation() == want.Version.incarnation() && want.Destroyed[v.Version.Number] {
-				steps = append(steps, Step{Action: DeleteVersion, VersionID: v.ID})
-				gone[v.ID] = true
-			}
-		}
+	for _, step := range steps {
+		gone[step.VersionID] = true
+	}
+	if have.Serves(want) {
+		return steps, nil
 	}
 	if want.PointerID == "" {
 		current, refusal := labelSteps(want, have, can, limits, gone)
@@ -116,12 +126,17 @@ func contentSteps(want Desired, have Observed, can provider.Abilities, limits pr
 func historySteps(want Desired, have Observed, can provider.Abilities, limits provider.Limits, gone map[string]bool) ([]Step, *provider.Error) {
 	kept, found := have.holding(want.Version, want.Digest)
 	switch {
+	case !found && have.newestBefore(want.Version, gone).Digest == want.Digest:
+		return nil, nil // equal content makes no version
 	case !found:
 		room, refusal := makeRoom(want, have, can, limits, gone)
 		return append(room, Step{Action: PutVersion, VersionID: want.Version.ID(), Version: want.Version}), refusal
+	case kept.Digest == "":
+		// Putting it again succeeds if it holds the value; if it holds another,
+		// somebody made it who isn't us as we are now.
+		return []Step{{Action: PutVersion, VersionID: kept.ID, Version: want.Version}}, nil
 	case kept.Digest != want.Digest && can.Overwrites:
-		// The format changed, not the version; or nobody knows which format it
-		// was written in.
+		// The format changed, not the version.
 		return []Step{{Action: Overwrite, VersionID: kept.ID, Version: want.Version}}, nil
 	default:
 		return nil, nil
@@ -134,8 +149,6 @@ func labelSteps(want Desired, have Observed, can provider.Abilities, limits prov
 	kept, found := have.holding(want.Version, want.Digest)
 	move := Step{Action: MoveCurrent, VersionID: kept.ID, Version: want.Version}
 	switch {
-	case found && kept.Digest == want.Digest && have.Current.ID == kept.ID:
-		return nil, nil
 	case found && kept.Digest == want.Digest && can.MovesCurrent:
 		return []Step{move}, nil
 	case found && kept.Digest == "":
@@ -154,9 +167,6 @@ func labelSteps(want Desired, have Observed, can provider.Abilities, limits prov
 
 // pointerSteps put the value where readers look for it, after the steps before.
 func pointerSteps(want Desired, have Observed, can provider.Abilities, limits provider.Limits, before []Step) ([]Step, *provider.Error) {
-	if have.Current.holds(want) {
-		return nil, nil
-	}
 	put := Step{Action: PutVersion, VersionID: want.PointerID, Version: want.Version}
 	if _, exists := have.version(want.PointerID); exists {
 		put.Action = Overwrite
@@ -171,8 +181,22 @@ func pointerSteps(want Desired, have Observed, can provider.Abilities, limits pr
 	return append(room, put), refusal
 }
 
-func (c Current) holds(want Desired) bool {
-	return c.ID == want.PointerID && c.Digest != "" && c.Digest == want.Digest
+// newestBefore returns the newest version of the same incarnation that came
+// before number and isn't about to go.
+func (o Observed) newestBefore(number VersionNumber, gone map[string]bool) (newest Version) {
+	for _, v := range o.Versions {
+		if !gone[v.ID] && v.Version.incarnation() == number.incarnation() && v.Version.Number < number.Number && v.Version.Number > newest.Version.Number {
+			newest = v
+		}
+	}
+	return newest
+}
+
+// Serves tells whether readers surely get the wanted value, under whichever
+// version: equal content makes no version.
+func (o Observed) Serves(want Desired) bool {
+	return o.Current.Digest != "" && o.Current.Digest == want.Digest &&
+		(want.PointerID == "" || o.Current.ID == want.PointerID)
 }
 
 // makeRoom removes the oldest version of ours when the next one would pass the

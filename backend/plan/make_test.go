@@ -12,6 +12,7 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider/providertest"
 )
 
 const (
@@ -27,13 +28,17 @@ type service struct {
 	limits  provider.Limits
 	pointer string
 	history bool
+	reading plan.Service
 }
 
 var (
+	labelling   = provider.Abilities{Restores: true, MovesCurrent: true, ChangesTags: true}
+	keyChanging = provider.Abilities{Restores: true, MovesCurrent: true, ChangesTags: true, ChangesKey: true}
 	everything  = provider.Abilities{Overwrites: true, DeletesVersions: true, Switches: true, Restores: true}
-	tencent     = service{everything, provider.Limits{Versions: 10}, pointerID, true}
-	pointerOnly = service{everything, provider.Limits{Versions: 10}, pointerID, false}
-	labels      = service{provider.Abilities{Restores: true}, provider.Limits{Versions: 10, EvictsVersions: true}, "", true}
+	tencent     = service{everything, provider.Limits{Versions: 10}, pointerID, true, plan.Service{}}
+	pointerOnly = service{everything, provider.Limits{Versions: 10}, pointerID, false, plan.Service{}}
+	labels      = service{labelling, provider.Limits{Versions: 10, EvictsVersions: true}, "", true, plan.Service{CurrentLabel: providertest.LabelCurrent}}
+	assigned    = service{keyChanging, labels.limits, "", true, plan.Service{CurrentLabel: providertest.LabelCurrent, AssignsIDs: true}}
 )
 
 func (s service) plan(want plan.Desired, have plan.Observed) string {
@@ -110,6 +115,8 @@ func stepWords(step plan.Step) string {
 		return action + " " + step.VersionID
 	case plan.DeleteVersion:
 		return "remove " + step.VersionID
+	case plan.MoveCurrent:
+		return "move " + step.VersionID
 	case plan.SetDescription:
 		return fmt.Sprintf("describe %q", step.Description)
 	case plan.Delete:
@@ -248,8 +255,8 @@ func TestTheTable(t *testing.T) {
 			"remove v2, put v11, overwrite SSM_Current=v11", "overwrite SSM_Current=v11", "put v11",
 		},
 		{
-			"live, had the value before: the pointer moves", fallback(1, 2), holding(1, 2),
-			"overwrite SSM_Current=v1", "overwrite SSM_Current=v1", anything, // nothing moves a label yet
+			"live, had the value before: the pointer or the label moves", fallback(1, 2), holding(1, 2),
+			"overwrite SSM_Current=v1", "overwrite SSM_Current=v1", "move v1",
 		},
 		{
 			"live, disabled with the value: it is enabled", live(2), with(holding(1, 2), disabled),

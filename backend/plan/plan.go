@@ -11,7 +11,7 @@
 //	desired   observed                    plan
 //	any       not known                   look first
 //	live      absent                      create with the value, then the pointer
-//	live      ours, holds the value       nothing
+//	live      ours, holds the value       nothing, whatever version it came with
 //	live      ours, holds another value   make room, add the version, then the pointer
 //	live      ours, had the value before  move the pointer or the label
 //	live      ours, other tags or key     change them, where the service can
@@ -221,6 +221,11 @@ type Step struct {
 	KMSKeyID string
 }
 
+// SendsValue tells whether the step sends the desired value.
+func (s Step) SendsValue() bool {
+	return s.Action == Create || s.Action == PutVersion || s.Action == Overwrite
+}
+
 // Plan is what to do next. At most one of its fields is set; all empty means
 // that nothing is to be done.
 type Plan struct {
@@ -252,16 +257,44 @@ func Make(want Desired, have Observed, can provider.Abilities, limits provider.L
 }
 
 func withdrawn(want Desired, have Observed, can provider.Abilities) Plan {
-	if !have.Exists() || have.State == provider.StateDisabled || have.State == provider.StatePendingDeletion {
+	if !have.Exists() || have.State == provider.StatePendingDeletion {
 		return Plan{}
 	}
 	if refusal := mayTouch(want, have); refusal != nil {
 		return Plan{Refusal: refusal}
 	}
-	if can.Switches {
-		return Plan{Steps: []Step{{Action: Disable}}}
+	switch {
+	case !can.Switches:
+		return Plan{Steps: []Step{{Action: Delete, After: want.DeleteAfter}}}
+	case have.State == provider.StateEnabled:
+		return Plan{Steps: append([]Step{{Action: Disable}}, destroySteps(want, have, can)...)}
+	default:
+		return Plan{Steps: destroySteps(want, have, can)}
 	}
-	return Plan{Steps: []Step{{Action: Delete, After: want.DeleteAfter}}}
+}
+
+// destroySteps remove the versions that were destroyed in Vault, and the pointer
+// if it holds one of them.
+func destroySteps(want Desired, have Observed, can provider.Abilities) []Step {
+	if !can.DeletesVersions {
+		return nil
+	}
+	isDestroyed := func(number VersionNumber) bool {
+		return number.Number > 0 && number.incarnation() == want.Version.incarnation() && want.Destroyed[number.Number]
+	}
+	var steps []Step
+	for _, v := range have.Versions {
+		gone := isDestroyed(v.Version)
+		if want.Presence == Withdrawn && v.ID == want.PointerID {
+			// While nobody reads it, a pointer may hold a destroyed value, unless
+			// it is known to hold another.
+			gone = len(want.Destroyed) > 0 && (have.Current.ID != v.ID || isDestroyed(have.Current.Version))
+		}
+		if gone {
+			steps = append(steps, Step{Action: DeleteVersion, VersionID: v.ID})
+		}
+	}
+	return steps
 }
 
 func deleted(want Desired, have Observed, can provider.Abilities) Plan {

@@ -75,16 +75,23 @@ func Seen(s provider.Secret, versions []provider.Version, before Observed, servi
 		seen.Type = s.Type
 	}
 	// What a version holds can't be seen without reading the value, so it counts
-	// as unknown unless nothing was in doubt.
+	// as unknown unless nothing was in doubt, or versions never change.
 	for _, v := range versions {
-		kept := Version{ID: v.ID, Version: ParseVersionID(v.ID)}
-		if old, found := before.version(v.ID); found && before.Known {
+		kept := Version{ID: v.ID}
+		old, found := before.version(v.ID)
+		if found && (before.Known || service.CurrentLabel != "") {
 			kept.Digest = old.Digest
 		}
+		if kept.Version = ParseVersionID(v.ID); service.AssignsIDs {
+			kept.Version = old.Version
+		}
 		seen.Versions = append(seen.Versions, kept)
+		if service.CurrentLabel != "" && slices.Contains(v.Labels, service.CurrentLabel) {
+			seen.Current = Current{ID: kept.ID, Version: kept.Version, Digest: kept.Digest}
+		}
 	}
 	// As above: what a pointer holds can't be seen.
-	if before.Known {
+	if before.Known && service.CurrentLabel == "" {
 		if _, still := seen.version(before.Current.ID); still {
 			seen.Current = before.Current
 		}
@@ -111,6 +118,9 @@ func Done(want Desired, have Observed, step Step, id string) Observed {
 		next.hold(want, step, id)
 	case DeleteVersion:
 		next.drop(step.VersionID)
+		if next.Current.ID == step.VersionID {
+			next.Current = Current{}
+		}
 	case MoveCurrent:
 		kept, _ := have.version(step.VersionID)
 		next.Current = Current{ID: kept.ID, Version: kept.Version, Digest: kept.Digest}
@@ -121,11 +131,12 @@ func Done(want Desired, have Observed, step Step, id string) Observed {
 	case SetDescription:
 		next.Description = step.Description
 	case Enable:
-		next.State = provider.StateEnabled
+		// Values can be read from here on, so a look would now tell more.
+		next.State, next.Looked = provider.StateEnabled, false
 	case Disable:
 		next.State = provider.StateDisabled
 	case Restore:
-		next.State, next.DeletionTime = step.State, time.Time{}
+		next.State, next.DeletionTime, next.Looked = step.State, time.Time{}, false // as for Enable
 	case Delete:
 		if step.After == 0 {
 			return Observed{Known: true, Looked: have.Looked}

@@ -251,8 +251,8 @@ func TestTheSameVersionInAnotherForm(t *testing.T) {
 			"overwrite SSM_Current=v2",
 		},
 		{
-			"a history that was only seen is written, in the format of the pointer", tencent.live(2), unseen,
-			"overwrite v2",
+			"a history that was only seen doesn't matter while readers get the value", tencent.live(2), unseen,
+			"",
 		},
 		{
 			"a pointer whose value isn't known is written", tencent.live(2), unread,
@@ -267,16 +267,16 @@ func TestTheSameVersionInAnotherForm(t *testing.T) {
 			`put v3, overwrite SSM_Current=v3, describe "new text [vault-cloudsync mount=mount-1 secret=team/db]"`,
 		},
 		{
-			"another version with the same value: the history alone", equal, tencent.holding(1, 2),
-			"put v3",
+			"another version with the same value: equal content makes no version", equal, tencent.holding(1, 2),
+			"",
 		},
 		{
 			"another pointer id: it is made, the old one stays", renamed, tencent.holding(1, 2),
 			"put current=v2",
 		},
 		{
-			"history is switched on: the version gets its own id", tencent.live(2), onlyPointer,
-			"put v2",
+			"history is switched on: it begins with the next version", tencent.live(2), onlyPointer,
+			"",
 		},
 	})
 	t.Run("history is switched off: what is there stays", func(t *testing.T) {
@@ -336,6 +336,24 @@ func TestSeen(t *testing.T) {
 	t.Run("a pointer that is gone holds nothing", func(t *testing.T) {
 		if seen := plan.Seen(remote, versions[:3], made, plan.Service{}); seen.Current != (plan.Current{}) {
 			t.Errorf("%+v", seen.Current)
+		}
+	})
+	t.Run("a label tells which version readers get", func(t *testing.T) {
+		for _, known := range []bool{true, false} {
+			before := labels.holding(1, 2)
+			before.Known = known
+			labelled := []provider.Version{{ID: "v1", Labels: []string{"x", labels.reading.CurrentLabel}}, {ID: "v2", Labels: []string{"y"}}}
+			seen := plan.Seen(remote, labelled, before, labels.reading)
+			if seen.Current.ID != "v1" || seen.Current.Version.Number != 1 || seen.Current.Digest != digest(1) {
+				t.Errorf("known %v: %+v", known, seen.Current)
+			}
+		}
+	})
+	t.Run("ids of the service say nothing of Vault's versions, memory does", func(t *testing.T) {
+		before := plan.Observed{Known: true, Versions: []plan.Version{{ID: "v7", Version: plan.VersionNumber{Number: 1}, Digest: digest(1)}}}
+		seen := plan.Seen(remote, []provider.Version{{ID: "v7"}, {ID: "v8"}}, before, assigned.reading)
+		if !slices.Equal(seen.Versions, []plan.Version{before.Versions[0], {ID: "v8"}}) {
+			t.Errorf("%+v", seen.Versions)
 		}
 	})
 	t.Run("a cloud-managed secret names its type", func(t *testing.T) {

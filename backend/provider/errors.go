@@ -33,22 +33,23 @@ const (
 // classRule is what follows from a class.
 type classRule struct {
 	recovers bool   // may end by itself: try again with backoff
+	lingers  bool   // needs a person, who needn't tell us: try again now and then
 	action   string // what a person does about it
 }
 
 var classRules = map[Class]classRule{
-	ClassAuth:        {false, "correct the credentials of the destination; it is then tried again by itself"},
-	ClassPermission:  {false, "allow the call in the cloud's access policy, then sync the secret"},
-	ClassThrottled:   {true, "nothing: it is tried again more slowly"},
-	ClassUnavailable: {true, "nothing if the service is down for a moment; otherwise check endpoint, network and proxy of the destination"},
-	ClassNotFound:    {true, "nothing: the replica is looked at again and made anew"},
-	ClassExists:      {true, "nothing: the remote secret is looked at before the next try"},
-	ClassConflict:    {false, "look at the remote secret; when it is as it should be, sync the secret"},
-	ClassOwnership:   {false, "choose another remote_name, or remove or rename the remote secret if it isn't needed, then sync the secret"},
-	ClassLimit:       {false, "raise the quota at the cloud or delete what isn't needed there, then sync the secret"},
-	ClassInvalid:     {false, "change the secret or its settings as the message says"},
-	ClassKMS:         {false, "make the KMS key usable for the destination's credentials, or choose another, then sync the secret"},
-	ClassInternal:    {true, "if it lasts, report it with code and request id"},
+	ClassAuth:        {false, true, "correct the credentials of the destination; it is then tried again by itself"},
+	ClassPermission:  {false, true, "allow the call in the cloud's access policy, then sync the secret"},
+	ClassThrottled:   {true, false, "nothing: it is tried again more slowly"},
+	ClassUnavailable: {true, false, "nothing if the service is down for a moment; otherwise check endpoint, network and proxy of the destination"},
+	ClassNotFound:    {true, false, "nothing: the replica is looked at again and made anew"},
+	ClassExists:      {true, false, "nothing: the remote secret is looked at before the next try"},
+	ClassConflict:    {false, false, "look at the remote secret; when it is as it should be, sync the secret"},
+	ClassOwnership:   {false, false, "choose another remote_name, or remove or rename the remote secret if it isn't needed, then sync the secret"},
+	ClassLimit:       {false, true, "raise the quota at the cloud or delete what isn't needed there, then sync the secret"},
+	ClassInvalid:     {false, false, "change the secret or its settings as the message says"},
+	ClassKMS:         {false, true, "make the KMS key usable for the destination's credentials, or choose another, then sync the secret"},
+	ClassInternal:    {true, false, "if it lasts, report it with code and request id"},
 }
 
 // Recovers tells whether an error of this class may end by itself, so that
@@ -57,6 +58,10 @@ func (c Class) Recovers() bool {
 	rule, ok := classRules[c]
 	return !ok || rule.recovers
 }
+
+// Lingers tells whether an error of this class, which a person has to do
+// something about, is worth trying again now and then all the same.
+func (c Class) Lingers() bool { return classRules[c].lingers }
 
 // Action is what a person can do about an error of this class.
 func (c Class) Action() string { return classRules[c].action }

@@ -15,6 +15,7 @@ package record
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -74,15 +75,24 @@ func (k Kind[T]) Put(ctx context.Context, s logical.Storage, id string, value *T
 		return fmt.Errorf("encode %s: %w", k.Prefix+id, err)
 	}
 	if err := s.Put(ctx, &logical.StorageEntry{Key: k.Prefix + id, Value: stored, SealWrap: k.Sealed}); err != nil {
-		return fmt.Errorf("write %s to storage: %w", k.Prefix+id, err)
+		return writeError("write "+k.Prefix+id+" to storage", err)
 	}
 	return nil
+}
+
+// writeError adds what failed, except to the error that Vault recognises by its
+// text and answers by forwarding the request to a node that may write.
+func writeError(what string, err error) error {
+	if errors.Is(err, logical.ErrReadOnly) || err.Error() == logical.ErrReadOnly.Error() {
+		return logical.ErrReadOnly
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // Delete removes the record; an absent one is success.
 func (k Kind[T]) Delete(ctx context.Context, s logical.Storage, id string) error {
 	if err := s.Delete(ctx, k.Prefix+id); err != nil {
-		return fmt.Errorf("delete %s from storage: %w", k.Prefix+id, err)
+		return writeError("delete "+k.Prefix+id+" from storage", err)
 	}
 	return nil
 }

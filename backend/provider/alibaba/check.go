@@ -173,8 +173,9 @@ func (d *destination) instanceFinding(ctx context.Context) provider.Finding {
 	request.KmsInstanceId = d.instance
 	answer, err := call(ctx, d, request, kms.CreateGetKmsInstanceResponse())
 	status := answer.KmsInstance.Status
-	switch class := provider.ClassOf(err); {
-	case err != nil && class != provider.ClassPermission && class != provider.ClassInvalid:
+	v, _ := judge(request.GetActionName(), codeOf(err))
+	switch {
+	case err != nil && v.class != provider.ClassPermission && v.advice != adviceEndpoint:
 		return refusedFinding(check, err)
 	case err != nil || status == "":
 		return provider.Finding{Check: check, OK: true, Message: "its state isn't known, because kms:GetKmsInstance can't be called; nothing else needs that"}

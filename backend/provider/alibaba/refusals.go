@@ -15,9 +15,10 @@ import (
 // when a version is absent or taken, isn't documented. Refusals of the likely
 // classes are therefore looked into by describing the secret.
 
-// vague tells whether the state of the secret may be behind a refusal.
+// vague tells whether the state of the secret may be behind a refusal by the
+// service.
 func vague(err error) bool {
-	return err != nil && slices.Contains(vagueClasses, provider.ClassOf(err))
+	return codeOf(err) != "" && slices.Contains(vagueClasses, provider.ClassOf(err))
 }
 
 var vagueClasses = []provider.Class{provider.ClassConflict, provider.ClassInvalid, provider.ClassNotFound}
