@@ -96,13 +96,20 @@ func (w *world) contents() map[string]string {
 		switch {
 		case v.ID == w.pointer:
 			all["pointer"] = v.Value.Reveal()
-		case v.Value.Equal(w.read(remote)):
-			// Readers have it; equal content needs no version beside it.
+		case contentOf(v.Value) == contentOf(w.read(remote)):
+			// Readers have it; equal content needs no version beside it, and an
+			// older one may keep its form.
 		default:
-			all["history has "+v.Value.Reveal()] = "yes"
+			all["history has "+contentOf(v.Value)] = "yes"
 		}
 	}
 	return all
+}
+
+// contentOf is what a value holds in whatever form.
+func contentOf(v provider.Value) string {
+	content, _, _ := strings.Cut(v.Reveal(), " as ")
+	return content
 }
 
 // want is the desired state, and the value that goes with it.

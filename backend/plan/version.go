@@ -155,12 +155,14 @@ func (o *Observed) hold(want Desired, step Step, id string) {
 	if id != want.PointerID {
 		held.Version = step.Version
 	}
-	if i := slices.IndexFunc(o.Versions, func(v Version) bool { return v.ID == id }); i >= 0 {
+	i := slices.IndexFunc(o.Versions, func(v Version) bool { return v.ID == id })
+	if i >= 0 {
 		o.Versions[i] = held
 	} else {
 		o.Versions = append(o.Versions, held)
 	}
-	if id == want.PointerID || want.PointerID == "" {
+	// A version that was there keeps the labels that it had.
+	if id == want.PointerID || want.PointerID == "" && i < 0 {
 		o.Current = Current{ID: id, Version: step.Version, Digest: want.Digest}
 	}
 }
