@@ -97,6 +97,11 @@ func TestRoomForVersions(t *testing.T) {
 			t.Error(got)
 		}
 	})
+	t.Run("a service that drops the oldest by itself needs no room", func(t *testing.T) {
+		if got := labels.plan(labels.live(11), labels.holding(1, 10)); got != "put v11" {
+			t.Error(got)
+		}
+	})
 	t.Run("where versions can't be removed the limit is refused", func(t *testing.T) {
 		s := tencent
 		s.can.DeletesVersions = false
@@ -437,6 +442,18 @@ func TestDone(t *testing.T) {
 		} {
 			if have := plan.Done(want, tencent.holding(1, 2), c.step, ""); have.State != c.want || !have.Known {
 				t.Errorf("%s after %s: %q", c.step.Action, c.step.After, have.State)
+			}
+		}
+	})
+	t.Run("a restored secret is disabled where the service has a switch", func(t *testing.T) {
+		for _, c := range []struct {
+			service
+			want provider.State
+		}{{tencent, provider.StateDisabled}, {labels, provider.StateEnabled}} {
+			want, have := c.live(2), with(holding(1, 2), pending)(c.service)
+			restore := plan.Make(want, have, c.can, c.limits).Steps[0]
+			if have = plan.Done(want, have, restore, ""); restore.Action != plan.Restore || have.State != c.want {
+				t.Errorf("after %s it is %s, want %s", restore.Action, have.State, c.want)
 			}
 		}
 	})
