@@ -226,11 +226,12 @@ func (s *faultyStorage) fail(fault func(operation, key string) error) {
 
 func (s *faultyStorage) ask(operation, key string) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fault == nil {
+	fault := s.fault
+	s.mu.Unlock()
+	if fault == nil {
 		return nil
 	}
-	return s.fault(operation, key)
+	return fault(operation, key)
 }
 
 func (s *faultyStorage) Get(ctx context.Context, key string) (*logical.StorageEntry, error) {

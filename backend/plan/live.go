@@ -48,21 +48,23 @@ func live(want Desired, have Observed, can provider.Abilities, limits provider.L
 		steps = append(steps, Step{Action: SetDescription, Description: want.Description})
 	}
 	if can.Switches && have.State != provider.StateEnabled {
-		// A value can only be compared where it can be read.
-		isComparison := func(s Step) bool {
-			_, there := have.version(s.VersionID)
-			return s.Action == PutVersion && there
-		}
-		var comparisons []Step
-		for _, step := range steps {
-			if isComparison(step) {
-				comparisons = append(comparisons, step)
-			}
-		}
-		steps = append(slices.DeleteFunc(steps, isComparison), Step{Action: Enable})
-		steps = append(steps, comparisons...)
+		steps = enabling(steps, have)
 	}
 	return Plan{Steps: steps}
+}
+
+// enabling adds the step that turns reading on: after the values, but before
+// those that are only compared, which takes reading them.
+func enabling(steps []Step, have Observed) []Step {
+	var before, after []Step
+	for _, step := range steps {
+		if _, there := have.version(step.VersionID); there && step.Action == PutVersion {
+			after = append(after, step)
+		} else {
+			before = append(before, step)
+		}
+	}
+	return append(append(before, Step{Action: Enable}), after...)
 }
 
 // tagChanges are what brings the tags that we set to those that are wanted.

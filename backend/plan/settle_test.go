@@ -269,7 +269,7 @@ func (w *world) perform(want plan.Desired, value provider.Value, step plan.Step)
 		w.Fatalf("%s changed a secret that isn't ours from %+v to %+v", stepWords(step), before, after)
 	}
 	if err == nil {
-		w.checkOrder(want, value, step, after)
+		w.checkOrder(value, step, after)
 	}
 	return id, err
 }
@@ -277,7 +277,7 @@ func (w *world) perform(want plan.Desired, value provider.Value, step plan.Step)
 // checkOrder demands that history comes before pointer, that reading is enabled
 // last, and that foreign versions stay. Who is deceived about the remote can't
 // know the order.
-func (w *world) checkOrder(want plan.Desired, value provider.Value, step plan.Step, remote providertest.Stored) {
+func (w *world) checkOrder(value provider.Value, step plan.Step, remote providertest.Stored) {
 	holds := slices.ContainsFunc(remote.Versions, func(v providertest.StoredVersion) bool {
 		return v.ID != w.pointer && v.Value.Equal(value)
 	})

@@ -87,7 +87,7 @@ func Seen(s provider.Secret, versions []provider.Version, before Observed, servi
 		}
 		seen.Versions = append(seen.Versions, kept)
 		if service.CurrentLabel != "" && slices.Contains(v.Labels, service.CurrentLabel) {
-			seen.Current = Current{ID: kept.ID, Version: kept.Version, Digest: kept.Digest}
+			seen.Current = Current(kept)
 		}
 	}
 	// As above: what a pointer holds can't be seen.
@@ -123,7 +123,7 @@ func Done(want Desired, have Observed, step Step, id string) Observed {
 		}
 	case MoveCurrent:
 		kept, _ := have.version(step.VersionID)
-		next.Current = Current{ID: kept.ID, Version: kept.Version, Digest: kept.Digest}
+		next.Current = Current(kept)
 	case ChangeTags:
 		next.Tags = want.Tags
 	case ChangeKey:
