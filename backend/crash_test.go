@@ -109,9 +109,16 @@ func (m *mount) noLeftovers() {
 	}
 }
 
-func begin(t *testing.T) (*mount, *providertest.Region) {
+// clouds are the kinds of services that there are.
+var clouds = map[string]func() providertest.Model{
+	"a cloud with a pointer":   providertest.Overwriting,
+	"a cloud with labels":      providertest.LabelMoving,
+	"a cloud that assigns ids": providertest.IDAssigning,
+}
+
+func begin(t *testing.T, model providertest.Model) (*mount, *providertest.Region) {
 	t.Helper()
-	m, region := newMount(t, providertest.Overwriting())
+	m, region := newMount(t, model)
 	m.write("config", map[string]any{"default_wait": 0})
 	m.write("secrets/s", map[string]any{"value": "one", "destinations": "memory/main", "wait": 5})
 	m.awaitSettled()
@@ -123,8 +130,9 @@ func begin(t *testing.T) (*mount, *providertest.Region) {
 func TestADeathAtAnyStorageAccessLosesNothing(t *testing.T) {
 	for name, operation := range operationsUnderFault {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for n := int64(1); ; n++ {
-				m, region := begin(t)
+				m, region := begin(t, providertest.Overwriting())
 				var accesses atomic.Int64
 				m.storage.fail(func(string, string) error {
 					if accesses.Add(1) > n {
@@ -194,28 +202,36 @@ func TestARemoteFailureAtAnyCallComesOutRight(t *testing.T) {
 			region.Before(nth(n, struck, providertest.Failure(provider.ClassThrottled)))
 		},
 	}
-	for way, install := range ways {
-		for name, operation := range operationsUnderFault {
-			t.Run(name+", when a call "+way, func(t *testing.T) {
-				t.Parallel()
-				for n := int64(1); ; n++ {
-					m, region := begin(t)
-					var struck atomic.Bool
-					install(region, n, &struck)
-					if resp, err := operation(m); err != nil || resp.IsError() {
-						t.Fatalf("the operation failed: %v %v", resp, err)
+	for cloud, model := range clouds {
+		for way, install := range ways {
+			for name, operation := range operationsUnderFault {
+				t.Run(name+" at "+cloud+", when a call "+way, func(t *testing.T) {
+					t.Parallel()
+					for n := int64(1); interrupted(t, model(), n, install, operation); n++ {
 					}
-					agree(t, m, region)
-					if t.Failed() {
-						t.Fatalf("with call %d\n%v\n%s", n, region.Calls(), m.logs)
-					}
-					if !struck.Load() {
-						return
-					}
-				}
-			})
+				})
+			}
 		}
 	}
+}
+
+// interrupted carries out the operation with a fault at the n-th remote call,
+// and tells whether there was such a call.
+func interrupted(t *testing.T, model providertest.Model, n int64,
+	install func(region *providertest.Region, n int64, struck *atomic.Bool), operation func(m *mount) (*logical.Response, error),
+) bool {
+	t.Helper()
+	m, region := begin(t, model)
+	var struck atomic.Bool
+	install(region, n, &struck)
+	if resp, err := operation(m); err != nil || resp.IsError() {
+		t.Fatalf("the operation failed: %v %v", resp, err)
+	}
+	agree(t, m, region)
+	if t.Failed() {
+		t.Fatalf("with call %d\n%v\n%s", n, region.Calls(), m.logs)
+	}
+	return struck.Load()
 }
 
 // nth fails the n-th call.

@@ -223,7 +223,7 @@ func TestAnswersThatLackFields(t *testing.T) {
 		d := opened(t, always(reply{body: `{"secret":{"id":null,"state":null,"secret_type":null,"create_time":null},"secrets":[{}],
 			"version_metadatas":[{"version_stages":null},{"id":"v1","version_stages":["",null]}],"page_info":{"next_marker":null},"tags":[{"key":"a"}]}`}))
 		s, err := d.Describe(t.Context(), "app-db")
-		if err != nil || s.State != provider.StateOther || s.CloudManaged || s.Type == "" || !s.CreatedTime.IsZero() {
+		if err != nil || s.Name != "app-db" || s.State != provider.StateOther || s.CloudManaged || s.Type == "" || !s.CreatedTime.IsZero() {
 			t.Errorf("described is %+v, %v", s, err)
 		}
 		versions, err := d.Versions(t.Context(), "app-db")
@@ -234,6 +234,33 @@ func TestAnswersThatLackFields(t *testing.T) {
 			t.Errorf("page %+v, %q, %v", page, next, err)
 		}
 	})
+	t.Run("a secret without the id that tags need", func(t *testing.T) {
+		without := reply{body: `{"secret":{"name":"app-db"}}`}
+		d := opened(t, &stub{answers: map[string]reply{"ShowSecret": without, "CreateSecret": without}})
+		tags := map[string]string{"a": "b"}
+		if e := failure(t, d.ChangeTags(t.Context(), "app-db", tags, nil)); e.Class != provider.ClassUnavailable {
+			t.Errorf("change tags: %v", e)
+		}
+		created, err := d.Create(t.Context(), "app-db", provider.NewSecret{Value: provider.Text("x"), Tags: tags})
+		if err != nil || failure(t, created.TagsError).Class != provider.ClassUnavailable {
+			t.Errorf("create: %v, %v", err, created.TagsError)
+		}
+	})
+}
+
+func TestTheContentTypeOfAnAnswerDoesNotMatter(t *testing.T) {
+	for _, kind := range []string{"application/xml", "application/bson", "text/html", "application/octet-stream", ""} {
+		header := http.Header{"Content-Type": {kind}}
+		d := opened(t, always(reply{header: header, body: good["ShowSecret"].body}))
+		if s, err := d.Describe(t.Context(), "app-db"); err != nil || s.State != provider.StateEnabled {
+			t.Errorf("%s: %+v, %v", kind, s, err)
+		}
+		refusal := apiError(400, "CSMS.0005", "absent")
+		refusal.header = header
+		if _, err := opened(t, always(refusal)).Describe(t.Context(), "app-db"); !provider.IsNotFound(err) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
 }
 
 func TestTheTextOnAWrongSignatureIsCut(t *testing.T) {

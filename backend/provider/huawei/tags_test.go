@@ -104,6 +104,14 @@ func TestChangingTags(t *testing.T) {
 			}
 		}
 	})
+	t.Run("is ambiguous when a tag was taken away and not given again", func(t *testing.T) {
+		server, d := start(t, emulated.Switches{RefuseOverwrite: true})
+		emulatortest.AddFault(t, server, emulator.Fault{Kind: emulator.Error, Code: "APIGW.0308", Operation: tagOp, Skip: 2, Count: 1})
+		err := d.ChangeTags(t.Context(), "tagged", map[string]string{"changes": "two"}, nil)
+		if e := failure(t, err); e.Class != provider.ClassThrottled || !e.Ambiguous {
+			t.Errorf("ambiguous %t: %v", e.Ambiguous, e)
+		}
+	})
 	t.Run("makes no call when there is nothing to change", func(t *testing.T) {
 		cloud := &stub{}
 		if err := opened(t, cloud).ChangeTags(t.Context(), "app-db", nil, nil); err != nil || len(cloud.asked) > 0 {

@@ -45,7 +45,7 @@ func (d *destination) Create(ctx context.Context, name string, s provider.NewSec
 // code of its own.
 func unspecific(err error) bool {
 	vague := []provider.Class{provider.ClassInvalid, provider.ClassInternal, provider.ClassConflict}
-	return slices.Contains(vague, provider.ClassOf(err)) && !provider.IsAmbiguous(err)
+	return slices.Contains(vague, provider.ClassOf(err))
 }
 
 // taken finds out whether a creation was refused because the name is in use:
