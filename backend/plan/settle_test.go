@@ -176,7 +176,7 @@ func (w *world) converge(steps int, crash bool) error {
 				return errBroken
 			}
 			steps--
-			id, err := w.perform(want, value, step)
+			id, err := w.perform(value, step)
 			if crash && steps == 0 {
 				w.have = before
 				w.have.Known = false
@@ -234,7 +234,7 @@ func (w *world) identify() {
 }
 
 // perform makes one remote call, and checks what no call may do.
-func (w *world) perform(want plan.Desired, value provider.Value, step plan.Step) (id string, err error) {
+func (w *world) perform(value provider.Value, step plan.Step) (id string, err error) {
 	ctx := w.Context()
 	before, existed := w.region.Secret("db")
 	switch step.Action {
