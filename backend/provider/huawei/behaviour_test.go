@@ -60,6 +60,25 @@ func TestTheVersionAboveTheLimit(t *testing.T) {
 			}
 		})
 	}
+	for _, status := range []int{400, 403, 409} {
+		t.Run(fmt.Sprintf("or is refused with the status %d", status), func(t *testing.T) {
+			cloud := &stub{answers: map[string]reply{
+				"CreateSecretVersion": apiError(status, "CSMS.0999", "x"),
+				"ListSecretVersions":  {body: `{"version_metadatas":[{"id":"` + strings.Join(ids, `"},{"id":"`) + `"}]}`},
+			}}
+			if _, err := opened(t, cloud).PutVersion(t.Context(), "full", "", provider.Text("x")); provider.ClassOf(err) != provider.ClassLimit {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+	t.Run("isn't thought of when the refusal is clear", func(t *testing.T) {
+		for _, answer := range []reply{apiError(400, "CSMS.0103", "x"), apiError(403, "CSMS.0109", "x"), apiError(403, "CSMS.0302", "x"), keystone(403)} {
+			cloud := &stub{answers: map[string]reply{"CreateSecretVersion": answer}}
+			if _, err := opened(t, cloud).PutVersion(t.Context(), "app-db", "", provider.Text("x")); err == nil || len(cloud.asked) != 1 {
+				t.Errorf("calls %v, error %v", cloud.made(), err)
+			}
+		}
+	})
 	t.Run("below it a refusal stays what it is", func(t *testing.T) {
 		server, d := emulate(t, emulated.Switches{})
 		emulatortest.AddFault(t, server, emulator.Fails("CreateSecretVersion", "CSMS.0002"))
@@ -89,7 +108,7 @@ func TestANameThatIsTaken(t *testing.T) {
 	for _, c := range []struct {
 		code   string
 		status int
-	}{{"", 0}, {"CSMS.0002", 400}, {"CSMS.0103", 400}, {"CSMS.0999", 409}} {
+	}{{"", 0}, {"CSMS.0002", 400}, {"CSMS.0103", 400}, {"CSMS.0999", 409}, {"CSMS.0999", 403}} {
 		t.Run(fmt.Sprintf("is found out behind the code %s, status %d", c.code, c.status), func(t *testing.T) {
 			_, d := emulate(t, emulated.Switches{ExistsCode: c.code, ExistsStatus: c.status})
 			_, err := d.Create(t.Context(), "app-db", made)

@@ -4,7 +4,9 @@
 package huawei_test
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -85,6 +87,24 @@ func TestListingsEnd(t *testing.T) {
 				t.Errorf("%d pages of the inventory, error %v", pages, err)
 			}
 		})
+	}
+}
+
+func TestAListingOfVersionsEndsWhenPagesComeAgain(t *testing.T) {
+	cloud := &stub{answers: map[string]reply{}}
+	d := opened(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+		next := "v1"
+		if r.URL.Query().Get("marker") == next {
+			next = "v2"
+		}
+		cloud.answers[""] = reply{body: `{"version_metadatas":[{"id":"` + next + `"}],"page_info":{"next_marker":"` + next + `"}}`}
+		if len(cloud.asked) > 3 {
+			return nil, errors.New("it goes on and on")
+		}
+		return cloud.RoundTrip(r)
+	}))
+	if versions, err := d.Versions(t.Context(), "app-db"); err != nil || len(versions) != 2 {
+		t.Errorf("versions %+v, error %v", versions, err)
 	}
 }
 

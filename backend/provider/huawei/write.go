@@ -42,16 +42,26 @@ func (d *destination) Create(ctx context.Context, name string, s provider.NewSec
 }
 
 // unspecific tells whether a refusal may be for a reason that has no documented
-// code of its own.
+// code of its own: it says no more than that the request is wrong, or has a code
+// that nobody has listed.
 func unspecific(err error) bool {
-	vague := []provider.Class{provider.ClassInvalid, provider.ClassInternal, provider.ClassConflict}
-	return slices.Contains(vague, provider.ClassOf(err))
+	var e *provider.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	vague := []provider.Class{provider.ClassInternal, provider.ClassConflict}
+	if e.Code != "" {
+		vague = append(vague, provider.ClassPermission)
+	}
+	_, listed := verdicts[e.Code]
+	return e.Class == provider.ClassInvalid || !listed && slices.Contains(vague, e.Class)
 }
 
 // taken finds out whether a creation was refused because the name is in use:
-// the code for that isn't documented.
+// the code for that isn't documented, and it may be one about the state that the
+// secret of that name is in.
 func (d *destination) taken(ctx context.Context, name string, refusal error) error {
-	if !unspecific(refusal) {
+	if !unspecific(refusal) && provider.ClassOf(refusal) != provider.ClassConflict {
 		return refusal
 	}
 	switch _, err := d.show(ctx, name); {
@@ -82,7 +92,7 @@ func (d *destination) PutVersion(ctx context.Context, name, _ string, v provider
 // unwritable finds out why a version was refused, where no code is documented:
 // the service manages the secret's value, or has no room.
 func (d *destination) unwritable(ctx context.Context, name string, refusal error) error {
-	if !unspecific(refusal) || provider.ClassOf(refusal) == provider.ClassConflict {
+	if !unspecific(refusal) {
 		return refusal
 	}
 	s, err := d.Describe(ctx, name)
