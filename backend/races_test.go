@@ -31,12 +31,12 @@ func TestAConvergenceThatBeganBeforeAWriteDoesNotCountAsItsEnd(t *testing.T) {
 	m, region := newMount(t, providertest.Overwriting())
 	region.Before(providertest.Once(providertest.OpCreate, providertest.Failure(provider.ClassUnavailable)))
 	m.write("secrets/x", map[string]any{"value": "one", "destinations": "memory/main", "wait": 0})
-	until(t, "the first try", func() bool { return region.Count(providertest.OpCreate) == 1 })
+	until(t, "the first try", func() bool { return region.Count(providertest.OpCreate) >= 1 })
 	var once atomic.Bool
 	m.storage.fail(func(operation, key string) error {
 		// Between mark and value the retry reads the old version and sends it.
 		if operation == "put" && strings.HasPrefix(key, "secret/") && once.CompareAndSwap(false, true) {
-			until(t, "the retry", func() bool { return region.Count(providertest.OpCreate) == 2 })
+			until(t, "the retry", func() bool { return region.Count(providertest.OpCreate) >= 2 })
 		}
 		return nil
 	})
