@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -32,6 +33,8 @@ func CheckName(name string) error {
 		return Refusef("the secret's name is empty")
 	case len(name) > maxNameBytes:
 		return Refusef("the secret's name has %d bytes, the limit is %d", len(name), maxNameBytes)
+	case !utf8.ValidString(name):
+		return Refusef("the secret's name isn't UTF-8 text")
 	case strings.HasPrefix(name, "/") || strings.HasSuffix(name, "/"):
 		return Refusef("the secret's name starts or ends with a slash")
 	case slices.Contains(strings.Split(name, "/"), "versions"):

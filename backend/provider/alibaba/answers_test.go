@@ -224,3 +224,27 @@ func TestABodyThatNeverComesEndsWithTheContext(t *testing.T) {
 		}
 	}
 }
+
+// flood is a body without an end. Whoever reads far too much of it gets an error.
+type flood struct{ left int }
+
+func (f *flood) Read(p []byte) (int, error) {
+	if f.left -= len(p); f.left < 0 {
+		return 0, errors.New("read too far")
+	}
+	for i := range p {
+		p[i] = ' '
+	}
+	return len(p), nil
+}
+
+func (*flood) Close() error { return nil }
+
+func TestAnAnswerIsReadToABound(t *testing.T) {
+	d := opened(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: &flood{left: 4 << 20}, Request: r}, nil
+	}))
+	if _, err := d.Describe(t.Context(), "app/db"); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("error %v", err)
+	}
+}
