@@ -77,6 +77,7 @@ var overviewFields = map[string]*framework.FieldSchema{
 var statusFields = map[string]*framework.FieldSchema{
 	"state":           writtenFields["state"],
 	"settings":        secretFields["settings"],
+	fieldVersion:      field(framework.TypeInt64, "The newest live version in Vault; 0 if there is none."),
 	"pending_since":   field(framework.TypeString, "When the oldest outstanding change was made; empty if nothing is outstanding."),
 	fieldDestinations: field(framework.TypeMap, "By destination: everything about the replica."),
 }
@@ -115,7 +116,7 @@ func readStatus(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fr
 	if err != nil || status == nil {
 		return nil, err
 	}
-	return encodeStatus(status), nil
+	return encodeStatus(ctx, e, status)
 }
 
 func syncSecret(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
@@ -128,28 +129,41 @@ func syncSecret(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fr
 	if err != nil || status == nil {
 		return nil, err
 	}
-	resp := encodeStatus(status)
+	resp, err := encodeStatus(ctx, e, status)
+	if err != nil {
+		return nil, err
+	}
 	for _, text := range warnings(status) {
 		resp.AddWarning(text)
 	}
 	return resp, nil
 }
 
-func encodeStatus(status *engine.SecretStatus) *logical.Response {
+func encodeStatus(ctx context.Context, e *engine.Engine, status *engine.SecretStatus) (*logical.Response, error) {
+	meta, err := e.ReadMetadata(ctx, status.Name)
+	if err != nil {
+		return nil, err
+	}
+	var newest uint64
+	if meta != nil {
+		newest = meta.Newest(time.Now())
+	}
 	replicas := map[string]any{}
 	for _, r := range status.Replicas {
-		replicas[r.Destination] = encodeReplica(r)
+		replica := encodeReplica(r)
+		replica["lag"] = status.Lag(r, newest)
+		replicas[r.Destination] = replica
 	}
 	return &logical.Response{Data: map[string]any{
-		"state": string(overall(status)), "settings": encodeSettings(status.Settings),
+		"state": string(overall(status)), fieldVersion: newest, "settings": encodeSettings(status.Settings),
 		"pending_since": encodeTime(status.PendingSince), fieldDestinations: replicas,
-	}}
+	}}, nil
 }
 
 func encodeReplica(r engine.ReplicaStatus) map[string]any {
 	replica := map[string]any{
 		"state": string(r.State), "remote_name": r.RemoteName,
-		"version": r.Version, "remote_version": r.VersionID, "versions": encodeRemoteVersions(r.Versions),
+		"version": r.Version, "remote_version": r.VersionID, "labels": r.Labels, "versions": encodeRemoteVersions(r.Versions),
 		"attempts": r.Attempts, "next_retry": encodeTime(r.NextRetry), "last_sync": encodeTime(r.LastSync),
 		"kms_key_id": r.KMSKeyID, "tags": r.Tags,
 	}

@@ -45,6 +45,7 @@ type ReplicaStatus struct {
 	NextRetry time.Time // zero if none is planned
 	LastSync  time.Time
 
+	Labels  []string // the service's labels on it that are known here
 	current plan.VersionNumber
 
 	KMSKeyID string
@@ -92,6 +93,9 @@ func (e *Engine) replicaStatus(ctx context.Context, s *Secret, ref string) Repli
 		KMSKeyID: firstSet(replica.Observed.KMSKeyID, replica.Observed.KeyAsked), Tags: replica.Observed.Tags,
 	}
 	if l, err := e.lane(ctx, ref); err == nil && l != nil {
+		if label := l.current.Load().kind.CurrentLabel; label != "" && current.ID != "" {
+			status.Labels = []string{label}
+		}
 		status.Notes = e.notes(s, replica, l.current.Load())
 	}
 	return status
@@ -116,6 +120,17 @@ func (e *Engine) notes(s *Secret, replica *Replica, o *opened) []string {
 		notes = append(notes, "the tags asked for aren't in effect: here this version sets tags only when it creates the remote secret")
 	}
 	return notes
+}
+
+// Lag is how many versions readers at the replica are behind Vault, whose newest
+// live version is newest; negative when they get a newer one that is no longer
+// live in Vault.
+func (s *SecretStatus) Lag(r ReplicaStatus, newest uint64) int64 {
+	served := r.current
+	if !served.Same(plan.VersionNumber{Number: served.Number, Incarnation: s.Incarnation}) {
+		served.Number = 0 // of an earlier life of the name
+	}
+	return int64(newest) - int64(served.Number) //nolint:gosec // version numbers are small
 }
 
 // RemoteVersions returns by Vault version which remote version ids hold it at
