@@ -239,7 +239,7 @@ func decodeData(req *logical.Request) error {
 	decoder.UseNumber()
 	var data map[string]any
 	err := decoder.Decode(&data)
-	if _, end := decoder.Token(); err != nil || data == nil || end != io.EOF { //nolint:errorlint // Token returns it bare
+	if _, end := decoder.Token(); err != nil || data == nil || !errors.Is(end, io.EOF) {
 		return errors.New("data isn't a JSON object; give an object, or data=@file with one, or value= for a plain string")
 	}
 	req.Data["data"] = data

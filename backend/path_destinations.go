@@ -123,10 +123,13 @@ func (b *backend) kindPaths(kind provider.Kind) []*framework.Path {
 // destinationFields are the parameters of a destination of the kind.
 func destinationFields(kind provider.Kind) map[string]*framework.FieldSchema {
 	fields := map[string]*framework.FieldSchema{
-		fieldRegion:          {Type: framework.TypeString, Description: "Region, as the cloud names it. Fixed while the destination has replicas.", Required: true},
-		fieldEndpoint:        {Type: framework.TypeString, Description: "Where calls go instead of the cloud's public endpoint: a host, or a URL without path. Plain http is accepted on loopback only."},
-		fieldCACert:          {Type: framework.TypeString, Description: "PEM certificates to trust in addition to the system's."},
-		fieldAuthMethod:      {Type: framework.TypeString, Description: "How to authenticate. This version has access_key.", Default: engine.AuthAccessKey, AllowedValues: []any{engine.AuthAccessKey}},
+		fieldRegion:   {Type: framework.TypeString, Description: "Region, as the cloud names it. Fixed while the destination has replicas.", Required: true},
+		fieldEndpoint: {Type: framework.TypeString, Description: "Where calls go instead of the cloud's public endpoint: a host, or a URL without path. Plain http is accepted on loopback only."},
+		fieldCACert:   {Type: framework.TypeString, Description: "PEM certificates to trust in addition to the system's."},
+		fieldAuthMethod: {
+			Type: framework.TypeString, Description: "How to authenticate. This version has access_key.",
+			Default: engine.AuthAccessKey, AllowedValues: []any{engine.AuthAccessKey},
+		},
 		fieldAccessKeyID:     {Type: framework.TypeString, Description: "Id of the access key (Tencent: SecretId). Surrounding white space is dropped."},
 		fieldAccessKeySecret: {Type: framework.TypeString, Description: "Secret of the access key (Tencent: SecretKey). Surrounding white space is dropped.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 		fieldSecurityToken:   {Type: framework.TypeString, Description: "Session token of temporary credentials; empty for permanent ones.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
