@@ -167,6 +167,9 @@ func TestAReplayedNonceIsRefused(t *testing.T) {
 	wantAnswer(t, server, w.request(), "SignatureNonceUsed")
 	w.query["SecretName"] = "other"
 	wantAnswer(t, server, w.request(), "SignatureNonceUsed")
+	tampered := w.request()
+	edit("SecretName", "s")(tampered)
+	wantAnswer(t, server, tampered, "SignatureNonceUsed") // told before the signature is looked at
 
 	forged := newWire()
 	forged.account.AccessKeySecret = "wrong"
@@ -191,19 +194,25 @@ func TestAReplayedNonceIsRefused(t *testing.T) {
 func TestOfConcurrentCallsWithOneNonceOnePasses(t *testing.T) {
 	t.Parallel()
 	server := atNoon(t)
-	w := newWire()
-	const callers = 16
-	codes := make(chan string, callers)
-	for range callers {
-		r := w.request()
-		go func() { codes <- answerTo(t, server, r).code }()
-	}
-	seen := make(map[string]int)
-	for range callers {
-		seen[<-codes]++
-	}
-	if seen[""] != 1 || seen["SignatureNonceUsed"] != callers-1 {
-		t.Errorf("the calls ended with %v", seen)
+	const callers = 8
+	for range 100 {
+		w := newWire()
+		begin, codes := make(chan struct{}), make(chan string, callers)
+		for range callers {
+			r := w.request()
+			go func() {
+				<-begin
+				codes <- answerTo(t, server, r).code
+			}()
+		}
+		close(begin)
+		seen := make(map[string]int)
+		for range callers {
+			seen[<-codes]++
+		}
+		if seen[""] != 1 || seen["SignatureNonceUsed"] != callers-1 {
+			t.Errorf("the calls ended with %v", seen)
+		}
 	}
 }
 
@@ -246,6 +255,9 @@ func TestTheGatewayChecksTheShapeOfACall(t *testing.T) {
 	anywhere := newWire()
 	delete(anywhere.query, "RegionId")
 	wantAnswer(t, server, anywhere.request(), "") // the first region
+	anywhere.query["Action"], anywhere.query["ResourceType"] = "ListTagResources", "secret"
+	anywhere.query["SignatureNonce"] = "again"
+	wantAnswer(t, server, anywhere.request(), absent) // this one needs it
 }
 
 func TestAWrongSignatureIsAnsweredWithTheStringToSign(t *testing.T) {

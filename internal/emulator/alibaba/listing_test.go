@@ -86,6 +86,7 @@ func TestListSecretsFiltersAndPages(t *testing.T) {
 		"a page that isn't a number":   {PageSize: "x"},
 		"a filter with an unknown key": {Filters: `[{"Key":"Colour","Values":["red"]}]`},
 		"filters that aren't JSON":     {Filters: "SecretName=s"},
+		"eleven filters":               {Filters: "[" + strings.Repeat(`{"Key":"TagKey"},`, 10) + `{"Key":"TagKey"}]`},
 		"eleven values":                {Filters: `[{"Key":"SecretName","Values":["1","2","3","4","5","6","7","8","9","10","11"]}]`},
 	} {
 		if _, _, err := c.list(bad.Filters, bad.PageNumber, bad.PageSize); code(err) != wrong {

@@ -113,6 +113,7 @@ func TestANameOrAnARNNamesASecret(t *testing.T) {
 	t.Parallel()
 	c := start(t, alibaba.Options{})
 	c.create(t, "app/db", "value")
+	c.create(t, "key/app/db", "value")
 	for arn, want := range map[string]string{
 		"acs:kms:cn-hangzhou:100000000001:secret/app/db": "",
 		"acs:kms:cn-hangzhou:100000000001:secret/app":    noSecret,

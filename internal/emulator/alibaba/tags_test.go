@@ -74,6 +74,7 @@ func TestTagCallsThatAreMalformedAreRefused(t *testing.T) {
 		"an absent secret":          {c.plural("secret", []string{"s", "absent"}, "k18", "changed"), noSecret},
 		"nothing to remove":         {c.raw("UntagResources", map[string]string{"ResourceType": "secret", "ResourceId.1": "s"}), absent},
 		"a reserved key to remove":  {c.raw("UntagResources", map[string]string{"ResourceType": "secret", "ResourceId.1": "s", "TagKey.1": "acs:"}), wrong},
+		"21 keys to remove":         {c.raw("UntagResources", numbered(21)), wrong},
 		"a token out of range":      {c.raw("ListTagResources", map[string]string{"ResourceType": "secret", "NextToken": "x"}), wrong},
 	} {
 		if got := code(test.err); got != test.want {
@@ -81,6 +82,15 @@ func TestTagCallsThatAreMalformedAreRefused(t *testing.T) {
 		}
 	}
 	c.wantTags(t, "s", before)
+}
+
+// numbered are the parameters of an UntagResources with n keys.
+func numbered(n int) map[string]string {
+	parameters := map[string]string{"ResourceType": "secret", "ResourceId.1": "s"}
+	for i := range n {
+		parameters[fmt.Sprint("TagKey.", i+1)] = fmt.Sprint("absent", i)
+	}
+	return parameters
 }
 
 // plural is TagResources with keys and values in turn.
