@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/signal"
 	"slices"
@@ -28,13 +29,16 @@ const timeout = 30 * time.Second
 type request struct {
 	region   string
 	endpoint string // a URL, "" for the cloud's public endpoint of the region
+	project  string // id, of Huawei Cloud only
 	name     string // of the secret
 	version  string // "" for the one that holds the current value
 }
 
 // clouds says by type of destination how a secret is read there.
 var clouds = map[string]func(context.Context, request) ([]byte, error){
-	"tencent-ssm": readTencent,
+	"tencent-ssm":  readTencent,
+	"alicloud-kms": readAlibaba,
+	"huawei-csms":  readHuawei,
 }
 
 func main() {
@@ -51,6 +55,7 @@ func run(args []string) error {
 	cloud := flags.String("cloud", "", "the cloud service: "+known)
 	flags.StringVar(&r.region, "region", "", "region of the secret")
 	flags.StringVar(&r.endpoint, "endpoint", "", "URL of the service, if it isn't the public one")
+	flags.StringVar(&r.project, "project", "", "id of the project that has the secret (huawei-csms only)")
 	flags.StringVar(&r.name, "name", "", "name of the secret in the cloud")
 	flags.StringVar(&r.version, "version", "", "id of the version (default: the one with the current value)")
 	switch err := flags.Parse(args); {
@@ -79,4 +84,12 @@ func run(args []string) error {
 	}
 	_, err = os.Stdout.Write(value)
 	return err
+}
+
+// within is a transport for those SDKs whose calls take no context.
+type within struct{ ctx context.Context } //nolint:containedctx // the program makes one call
+
+// RoundTrip implements http.RoundTripper.
+func (w within) RoundTrip(r *http.Request) (*http.Response, error) {
+	return http.DefaultTransport.RoundTrip(r.WithContext(w.ctx))
 }
