@@ -40,12 +40,17 @@ func TestAServerOnTheSameFilesHasTheSameState(t *testing.T) {
 	seed(t, c.server, emulator.Secret{
 		Ref: ref("managed"), Type: "RDS-FG", State: "FROZEN", Versions: []emulator.Version{{ID: "v7", Binary: []byte{0, 255}}},
 	})
+	elsewhere := emulator.Ref{Region: huawei.OtherExampleProjectID, Name: "s"}
+	seed(t, c.server, emulator.Secret{Ref: elsewhere, Description: "elsewhere"})
 
 	again, endpoint := emulatortest.Huawei(t, options)
 	fresh := cloud{clientFor(t, endpoint, emulator.ExampleAccount(), project), again, endpoint}
 	before, after := c.server.List("", project), again.List("", project)
 	if len(before) != len(names)-1 || describe(before) != describe(after) {
 		t.Errorf("the new server has\n%s\nwant\n%s", describe(after), describe(before))
+	}
+	if other, found := again.Find(elsewhere); !found || other.Description != "elsewhere" {
+		t.Errorf("the other project has %+v", other)
 	}
 	for _, name := range names[:5] {
 		old, err := c.show(name)
