@@ -5,8 +5,11 @@ package docs
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,24 +18,23 @@ import (
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/test/harness"
 )
 
-// mount is the plugin without a Vault, with an emulated SSM as its destination
-// tencent-ssm/gz.
+// mount is the plugin without a Vault, with an emulated cloud as its destination.
 type mount struct {
 	t       *testing.T
 	b       logical.Backend
 	storage logical.Storage
-	cloud   *tencent.Server
+	cloud   emulator.Service
+	ref     string // of the destination
 }
 
-func newMount(t *testing.T) *mount {
+func newMount(t *testing.T, c cloud) *mount {
 	t.Helper()
-	m := &mount{t: t, storage: &logical.InmemStorage{}}
+	m := &mount{t: t, storage: &logical.InmemStorage{}, ref: c.ref()}
 	var endpoint string
-	m.cloud, endpoint = emulatortest.Tencent(t, tencent.Options{})
+	m.cloud, endpoint = c.emulate(t)
 	b, err := backend.Factory(t.Context(), &logical.BackendConfig{
 		StorageView: m.storage, System: &logical.StaticSystemView{}, Logger: hclog.NewNullLogger(),
 	})
@@ -44,11 +46,7 @@ func newMount(t *testing.T) *mount {
 	if err := b.Initialize(t.Context(), &logical.InitializationRequest{Storage: m.storage}); err != nil {
 		t.Fatal(err)
 	}
-	account := emulator.ExampleAccount()
-	m.write("destinations/tencent-ssm/gz", map[string]any{
-		"region": "ap-guangzhou", "endpoint": endpoint,
-		"access_key_id": account.AccessKeyID, "access_key_secret": account.AccessKeySecret,
-	})
+	m.write("destinations/"+m.ref, c.destination(endpoint))
 	return m
 }
 
@@ -94,10 +92,10 @@ func (m *mount) remove(path string) {
 // waited for its replicas when it returns.
 func (m *mount) calls(do func()) []string {
 	m.t.Helper()
-	m.cloud.Calls().Reset()
+	m.cloud.Core().Calls.Reset()
 	do()
 	var operations []string
-	for _, call := range m.cloud.Calls().List() {
+	for _, call := range m.cloud.Core().Calls.List() {
 		operations = append(operations, call.Operation)
 	}
 	return operations
@@ -105,75 +103,147 @@ func (m *mount) calls(do func()) []string {
 
 const longWait = int(time.Minute / time.Second)
 
-func TestEachOperationCostsTheCallsThatTheTableSays(t *testing.T) {
-	secret := func(value string) map[string]any {
-		return map[string]any{"value": value, "destinations": "tencent-ssm/gz", "wait": longWait}
-	}
-	steps := []struct {
-		row     string
-		prepare func(m *mount)
-		do      func(m *mount)
-	}{
-		{"new secret", nil, func(m *mount) { m.write("secrets/b", secret("1")) }},
-		{"new version", nil, func(m *mount) { m.write("secrets/a", secret("2")) }},
-		{"new version when ten exist", func(m *mount) {
-			for range 8 {
-				m.write("secrets/a", map[string]any{"value": time.Now().String(), "wait": longWait})
-			}
-		}, func(m *mount) { m.write("secrets/a", secret("2")) }},
-		{"new secret with `version_history=false`", withoutHistory, func(m *mount) { m.write("secrets/b", secret("1")) }},
-		{"new version with `version_history=false`", withoutHistory, func(m *mount) { m.write("secrets/a", secret("2")) }},
-		{"new description", nil, func(m *mount) {
-			m.write("secrets/a", map[string]any{"description": "of a", "wait": longWait})
-		}},
-		{"no live version any more", nil, func(m *mount) { m.remove("data/a") }},
-		{"undelete of the only version", func(m *mount) { m.remove("data/a") }, func(m *mount) {
-			m.write("undelete/a", map[string]any{"versions": []int{1}})
-		}},
-		{"deletion", nil, func(m *mount) { m.remove("secrets/a") }},
-		{"written again within the recovery window", func(m *mount) { m.remove("secrets/a") }, func(m *mount) { m.write("secrets/a", secret("2")) }},
-		{"destination taken away", nil, func(m *mount) {
-			m.write("secrets/a", map[string]any{"destinations": "", "wait": longWait})
-		}},
-		{"read, status, sync of what is in sync", nil, func(m *mount) {
-			m.read("secrets/a")
-			m.read("status/a")
-			m.read("status")
-			m.write("sync/a", map[string]any{"wait": longWait})
-		}},
-	}
-	rows := map[string][]string{}
-	for _, l := range readPage(t, "docs/tencent-ssm.md").lines {
-		if row := cells(l.text); len(row) == 3 {
-			for _, found := range code.FindAllStringSubmatch(row[2], -1) {
-				rows[row[0]] = append(rows[row[0]], found[1])
-			}
-		}
-	}
-	for _, step := range steps {
-		t.Run(step.row, func(t *testing.T) {
-			m := newMount(t)
-			m.write("config", map[string]any{"default_wait": longWait})
-			m.write("secrets/a", secret("1"))
-			if step.prepare != nil {
-				step.prepare(m)
-			}
-			if got := m.calls(func() { step.do(m) }); !slices.Equal(got, rows[step.row]) {
-				t.Errorf("the cloud saw %v, the table says %v", got, rows[step.row])
-			}
-		})
+// put writes a version and waits for its replica.
+func (m *mount) put(name, value string) {
+	m.t.Helper()
+	m.write("secrets/"+name, map[string]any{"value": value, "destinations": m.ref, "wait": longWait})
+}
+
+// set changes settings of the secret a.
+func (m *mount) set(setting string, value any) {
+	m.t.Helper()
+	m.write("secrets/a", map[string]any{setting: value, "wait": longWait})
+}
+
+func (m *mount) fill(versions int) {
+	m.t.Helper()
+	for i := range versions {
+		m.put("a", fmt.Sprintf("filling %d", i))
 	}
 }
 
+// steps are the rows of the tables of calls: what is done to the secret a, which
+// has one version, and before. A table has those that its cloud knows.
+var steps = map[string]struct{ prepare, do func(m *mount) }{
+	"new secret": {nil, func(m *mount) { m.put("b", "1") }},
+	"new secret with tags": {nil, func(m *mount) {
+		m.write("secrets/b", map[string]any{"value": "1", "destinations": m.ref, "tags": "k=v", "wait": longWait})
+	}},
+	"new version":                     {nil, func(m *mount) { m.put("a", "2") }},
+	"new version when ten exist":      {func(m *mount) { m.fill(8) }, func(m *mount) { m.put("a", "2") }},
+	"new version when the most exist": {func(m *mount) { m.fill(20) }, func(m *mount) { m.put("a", "2") }},
+	"equal content written again":     {nil, func(m *mount) { m.put("a", "1") }},
+	"rollback": {func(m *mount) { m.put("a", "2") }, func(m *mount) {
+		m.write("rollback/a", map[string]any{"version": 1, "wait": longWait})
+	}},
+	"newest version soft-deleted": {func(m *mount) { m.put("a", "2") }, func(m *mount) { m.remove("data/a") }},
+	"undelete of the newest version": {func(m *mount) { m.put("a", "2"); m.remove("data/a") }, func(m *mount) {
+		m.write("undelete/a", map[string]any{"versions": []int{2}})
+	}},
+	"older version destroyed": {func(m *mount) { m.put("a", "2") }, func(m *mount) {
+		m.write("destroy/a", map[string]any{"versions": []int{1}})
+	}},
+	"new secret with `version_history=false`":  {withoutHistory, func(m *mount) { m.put("b", "1") }},
+	"new version with `version_history=false`": {withoutHistory, func(m *mount) { m.put("a", "2") }},
+	"new description":                          {nil, func(m *mount) { m.set("description", "of a") }},
+	"tags added":                               {nil, func(m *mount) { m.set("tags", "k=v") }},
+	"tags replaced":                            {func(m *mount) { m.set("tags", "k=v") }, func(m *mount) { m.set("tags", "l=w") }},
+	"another KMS key":                          {nil, func(m *mount) { m.set("kms_key_id", emulator.ExampleKMSKeyID) }},
+	"no live version any more":                 {nil, func(m *mount) { m.remove("data/a") }},
+	"undelete of the only version": {func(m *mount) { m.remove("data/a") }, func(m *mount) {
+		m.write("undelete/a", map[string]any{"versions": []int{1}})
+	}},
+	"deletion": {nil, func(m *mount) { m.remove("secrets/a") }},
+	"written again within the recovery window": {func(m *mount) { m.remove("secrets/a") }, func(m *mount) { m.put("a", "2") }},
+	"destination taken away":                   {nil, func(m *mount) { m.set("destinations", "") }},
+	"another endpoint, per replica": {nil, func(m *mount) {
+		stored := m.read("destinations/" + m.ref)
+		endpoint, _ := stored["endpoint"].(string)
+		m.write("destinations/"+m.ref, map[string]any{"endpoint": strings.Replace(endpoint, "127.0.0.1", "localhost", 1)})
+		// The replicas are looked through in the background.
+		harness.Eventually(m.t, "the look at the replica", func() error {
+			if m.cloud.Core().Calls.Total() == 0 || m.read("status/a")["pending_since"] != "" {
+				return errors.New("it isn't over")
+			}
+			return nil
+		})
+	}},
+	"read, status, sync of what is in sync": {nil, func(m *mount) {
+		m.read("secrets/a")
+		m.read("status/a")
+		m.read("status")
+		m.write("sync/a", map[string]any{"wait": longWait})
+	}},
+}
+
 func withoutHistory(m *mount) {
-	m.write("destinations/tencent-ssm/gz", map[string]any{"version_history": false})
-	m.write("secrets/a", map[string]any{"value": "without history", "wait": longWait})
+	m.write("destinations/"+m.ref, map[string]any{"version_history": false})
+	m.put("a", "without history")
+}
+
+func TestEachOperationCostsTheCallsThatTheTableSays(t *testing.T) {
+	for _, c := range clouds {
+		rows := callTable(t, c.page)
+		if len(rows) == 0 {
+			t.Errorf("%s has no table of calls", c.page)
+		}
+		for _, row := range slices.Sorted(maps.Keys(rows)) {
+			t.Run(c.kind+" "+row, func(t *testing.T) {
+				step, known := steps[row]
+				if !known {
+					t.Fatalf("%s: nothing is known of %q", c.page, row)
+				}
+				m := newMount(t, c)
+				m.write("config", map[string]any{"default_wait": longWait})
+				m.put("a", "1")
+				if step.prepare != nil {
+					step.prepare(m)
+				}
+				got := m.calls(func() { step.do(m) })
+				if !slices.Equal(got, rows[row].calls) || len(got) != rows[row].count {
+					t.Errorf("the cloud saw %d, %v; the table says %d, %v", len(got), got, rows[row].count, rows[row].calls)
+				}
+			})
+		}
+	}
+}
+
+// callRow is a row of a table of calls.
+type callRow struct {
+	count int
+	calls []string
+}
+
+func callTable(t *testing.T, name string) map[string]callRow {
+	t.Helper()
+	rows := map[string]callRow{}
+	inTable := false
+	for _, l := range readPage(t, name).lines {
+		row := cells(l.text)
+		switch {
+		case len(row) != 3:
+			inTable = false
+		case slices.Equal(row, []string{"what", "calls", "which"}):
+			inTable = true
+		case inTable && !strings.HasPrefix(row[0], "---"):
+			count, err := strconv.Atoi(row[1])
+			if err != nil {
+				t.Errorf("%s:%d: %v", name, l.number, err)
+			}
+			var calls []string
+			for _, found := range code.FindAllStringSubmatch(row[2], -1) {
+				calls = append(calls, found[1])
+			}
+			rows[row[0]] = callRow{count, calls}
+		}
+	}
+	return rows
 }
 
 // The schema doesn't go into objects, so that what is in them is looked up in
 // answers of a replica that is in sync, one with a note, and one that is blocked.
 func TestTheObjectsInAnswersAreDescribed(t *testing.T) {
-	m := newMount(t)
+	m := newMount(t, clouds[0])
 	written := m.write("secrets/a", map[string]any{
 		"data": map[string]any{"k": "v"}, "destinations": "tencent-ssm/gz", "tags": "a=b", "description": "d",
 		"remote_name": "a1", "format": "json", "deletion_policy": "force", "wait": longWait,

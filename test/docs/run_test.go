@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/test/harness"
 )
 
@@ -29,15 +31,33 @@ var replaced = []struct {
 	what *regexp.Regexp
 	by   string
 }{
-	// the demo's cloud
-	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "$$CLOUD"},
-	// the public endpoint
-	{regexp.MustCompile(`(destinations/tencent-ssm/\S+) region=(\S+)( \\)?$`), "$1 endpoint=$$CLOUD region=$2$3"},
-	{regexp.MustCompile(`^cloud-read (-cloud \S+ -region \S+) -name`), "cloud-read $1 -endpoint $$CLOUD -name"},
 	// the binary, which is built, and where Vault looks for it
 	{regexp.MustCompile(`^make build$`), "true"},
 	{regexp.MustCompile(`\bbin/vault-plugin-secrets-cloudsync`), "$$PLUGIN"},
 	{regexp.MustCompile(`/etc/vault/plugins\b`), "$$PLUGIN_DIR"},
+}
+
+// demoEndpoint is where a cloud of the demo answers.
+var demoEndpoint = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
+
+func replace(command string) string {
+	for _, r := range replaced {
+		command = r.what.ReplaceAllString(command, r.by)
+	}
+	c, found := named(command)
+	if !found {
+		return command
+	}
+	endpoint := "$" + c.variable()
+	command = demoEndpoint.ReplaceAllLiteralString(command, endpoint)
+	if strings.Contains(command, endpoint) {
+		return command
+	}
+	// It goes to the public endpoint.
+	if strings.HasPrefix(command, "cloud-read ") {
+		return strings.Replace(command, " -name ", " -endpoint "+endpoint+" -name ", 1)
+	}
+	return strings.Replace(command, " region=", " endpoint="+endpoint+" region=", 1)
 }
 
 // fresh are the sections that begin with a Vault without the plugin mounted.
@@ -52,7 +72,7 @@ type running struct {
 
 func TestTheExamplesRun(t *testing.T) {
 	programs := harness.Require(t)
-	for _, name := range []string{"README.md", "docs/application-teams.md", "docs/operations.md"} {
+	for _, name := range []string{"README.md", "docs/application-teams.md", "docs/operations.md", "docs/alicloud-kms.md", "docs/huawei-csms.md"} {
 		var order []string
 		sections := map[string][]block{}
 		for _, b := range readPage(t, name).blocks {
@@ -88,25 +108,33 @@ func hasRun(blocks []block) bool {
 	return false
 }
 
-// begin starts Vault and cloud and prepares the folder that the demo works in.
+// begin starts Vault and the clouds and prepares the folder that the demo works
+// in.
 func begin(t *testing.T, programs harness.Programs, fresh bool) *running {
 	t.Helper()
 	r := &running{t: t, dir: t.TempDir()}
-	var vault *harness.Vault
-	var cloud *harness.Emulator
-	if fresh {
-		vault, cloud = harness.StartVault(t, programs, harness.Dev), harness.StartEmulator(t, programs)
-	} else {
-		both := harness.Start(t, harness.Dev)
-		vault, cloud = both.Vault, both.Cloud
+	account := emulator.ExampleAccount()
+	vault := harness.StartVault(t, programs, harness.Dev)
+	if !fresh {
+		vault.MountPlugin()
 	}
 	r.env = append(os.Environ(),
 		"PATH="+filepath.Dir(programs.Plugin)+":"+filepath.Dir(programs.Vault)+":"+os.Getenv("PATH"),
 		"HOME="+r.dir, "VAULT_ADDR="+vault.URL(), "VAULT_TOKEN="+vault.Token(), "VAULT_NAMESPACE=", "VAULT_CLI_NO_COLOR=1",
-		"CLOUD="+cloud.Endpoint(), "PLUGIN="+programs.Plugin, "PLUGIN_DIR="+filepath.Join(filepath.Dir(vault.DataDir()), "plugins"),
-		"TENCENTCLOUD_SECRET_ID="+cloud.Account.AccessKeyID, "TENCENTCLOUD_SECRET_KEY="+cloud.Account.AccessKeySecret,
+		"PLUGIN="+programs.Plugin, "PLUGIN_DIR="+filepath.Join(filepath.Dir(vault.DataDir()), "plugins"),
+		"TENCENTCLOUD_SECRET_ID="+account.AccessKeyID, "TENCENTCLOUD_SECRET_KEY="+account.AccessKeySecret,
+		"ALIBABA_CLOUD_ACCESS_KEY_ID="+account.AccessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+account.AccessKeySecret,
+		"HUAWEICLOUD_SDK_AK="+account.AccessKeyID, "HUAWEICLOUD_SDK_SK="+account.AccessKeySecret,
+		"HUAWEICLOUD_SDK_PROJECT_ID="+huawei.ExampleProjectID,
 	)
-	r.file("key", cloud.Account.AccessKeySecret)
+	for _, c := range clouds {
+		_, endpoint := c.emulate(t)
+		r.env = append(r.env, c.variable()+"="+endpoint)
+		if !fresh {
+			vault.Write("destinations/"+c.ref(), c.destination(endpoint))
+		}
+	}
+	r.file("key", account.AccessKeySecret)
 	r.file("db.json", `{"user":"app","password":"correct horse"}`+"\n")
 	return r
 }
@@ -161,9 +189,9 @@ func commands(t *testing.T, b block) []command {
 		start, isCommand := strings.CutPrefix(text, "$ ")
 		switch {
 		case continued:
-			list[len(list)-1].text += "\n" + replace(text)
+			list[len(list)-1].text += "\n" + text
 		case isCommand:
-			list = append(list, command{where: fmt.Sprintf("%s:%d", b.page, b.number+i), text: replace(start)})
+			list = append(list, command{where: fmt.Sprintf("%s:%d", b.page, b.number+i), text: start})
 		case len(list) == 0:
 			t.Fatalf("%s: output without a command", b.where())
 		default:
@@ -171,14 +199,10 @@ func commands(t *testing.T, b block) []command {
 		}
 		continued = (continued || isCommand) && strings.HasSuffix(text, `\`)
 	}
-	return list
-}
-
-func replace(text string) string {
-	for _, r := range replaced {
-		text = r.what.ReplaceAllString(text, r.by)
+	for i := range list {
+		list[i].text = replace(list[i].text)
 	}
-	return text
+	return list
 }
 
 // command runs a command after those before it: variables are kept in a file.
@@ -276,19 +300,33 @@ func TestTheReadmeShowsTheDemo(t *testing.T) {
 	}
 }
 
-// The example in Go compiles and reads what the examples before it wrote.
+// redirected takes the examples in Go to the emulated clouds, by file: the line
+// that it needs and what that becomes.
+var redirected = map[string][2]string{
+	"read-tencent.go": {
+		"settings := profile.NewClientProfile()\n",
+		"settings := profile.NewClientProfile()\n" +
+			"settings.HttpProfile.Scheme, settings.HttpProfile.Endpoint = \"http\", os.Getenv(\"CLOUD_tencent_ssm\")[len(\"http://\"):]\n",
+	},
+	"read-alibaba.go": {
+		"request.Scheme = \"HTTPS\"\n",
+		"request.Scheme, request.Domain = \"HTTP\", os.Getenv(\"CLOUD_alicloud_kms\")[len(\"http://\"):]\n",
+	},
+	"read-huawei.go": {
+		"WithEndpoint(\"https://kms.cn-north-4.myhuaweicloud.com\")",
+		"WithEndpoint(os.Getenv(\"CLOUD_huawei_csms\"))",
+	},
+}
+
+// The examples in Go compile and read what the examples before them wrote.
 func (r *running) readWithGo(b block) {
 	r.t.Helper()
-	source := strings.Join(b.lines, "\n")
-	const settings = "settings := profile.NewClientProfile()\n"
-	if !strings.Contains(source, settings) {
-		r.t.Fatalf("%s: the example no longer has the line %q", b.where(), settings)
+	source, change := strings.Join(b.lines, "\n"), redirected[b.file()]
+	if change[0] == "" || strings.Count(source, change[0]) != 1 {
+		r.t.Fatalf("%s: the example no longer has the line %q", b.where(), change[0])
 	}
-	source = strings.Replace(source, settings, settings+
-		"\tsettings.HttpProfile.Scheme, settings.HttpProfile.Endpoint, _ = strings.Cut(os.Getenv(\"CLOUD\"), \"://\")\n", 1)
-	source = strings.Replace(source, "\t\"os\"\n", "\t\"os\"\n\t\"strings\"\n", 1)
-	r.file("read.go", source)
-	cmd := exec.CommandContext(r.t.Context(), "go", "run", filepath.Join(r.dir, "read.go")) // the module's dependencies
+	r.file(b.file(), strings.Replace(source, change[0], change[1], 1))
+	cmd := exec.CommandContext(r.t.Context(), "go", "run", filepath.Join(r.dir, b.file())) // the module's dependencies
 	cmd.Env = slices.Concat(r.env, []string{"HOME=" + os.Getenv("HOME")})
 	output, err := cmd.CombinedOutput()
 	if err != nil || string(output) != "app\n" {
@@ -296,8 +334,8 @@ func (r *running) readWithGo(b block) {
 	}
 }
 
-// The SDK for Python isn't a dependency of anything here, so its example is only
-// compiled.
+// The SDKs for Python aren't dependencies of anything here, so their examples are
+// only compiled.
 func (r *running) compilePython(b block) {
 	r.t.Helper()
 	python, err := exec.LookPath("python3")

@@ -10,7 +10,6 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,8 +75,11 @@ func TestEveryErrorClassIsExplainedAsTheCodeDoes(t *testing.T) {
 			continue
 		}
 		again := "no"
-		if class.Recovers() {
+		switch {
+		case class.Recovers():
 			again = "yes"
+		case class.Lingers():
+			again = "every half hour"
 		}
 		if row[1] != again || row[2] != class.Action() {
 			t.Errorf("class %s is explained as %q; the code says %s, %s", name, row[1:], again, class.Action())
@@ -108,13 +110,30 @@ func TestEveryStateIsExplained(t *testing.T) {
 	}
 }
 
-// The policy allows the calls that the provider makes and no others.
-func TestTheCloudPolicyAllowsExactlyTheCallsMade(t *testing.T) {
-	sources, err := filepath.Glob(filepath.Join(root, "backend", "provider", "tencent", "*.go"))
+// The policies allow the calls that the providers make and no others.
+func TestTheCloudPoliciesAllowExactlyTheCallsMade(t *testing.T) {
+	for _, c := range clouds {
+		var made []string
+		for _, operation := range c.operations(t) {
+			made = append(made, c.actions(operation)...)
+		}
+		made = append(made, c.keyActions...)
+		slices.Sort(made)
+		made = slices.Compact(made)
+		if allowed := allowed(t, c.page); !slices.Equal(made, allowed) {
+			t.Errorf("%s allows\n%v, the provider needs\n%v", c.page, allowed, made)
+		}
+	}
+}
+
+// operations are the calls of the cloud's API that its provider has in its code.
+func (c cloud) operations(t *testing.T) []string {
+	t.Helper()
+	sources, err := filepath.Glob(filepath.Join(root, "backend", "provider", c.provider, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var made []string
+	var operations []string
 	for _, source := range sources {
 		if strings.HasSuffix(source, "_test.go") {
 			continue
@@ -123,25 +142,34 @@ func TestTheCloudPolicyAllowsExactlyTheCallsMade(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, found := range regexp.MustCompile(`ssm\.New(\w+)Request\(`).FindAllStringSubmatch(string(text), -1) {
-			made = append(made, "ssm:"+found[1])
+		for _, found := range c.call.FindAllStringSubmatch(string(text), -1) {
+			operations = append(operations, found[1])
 		}
 	}
-	var allowed []string
-	for _, b := range readPage(t, "docs/operations.md").blocks {
+	if len(operations) == 0 {
+		t.Fatalf("no call is found in the provider for %s", c.kind)
+	}
+	return operations
+}
+
+// allowed are the actions of the policies in a page.
+func allowed(t *testing.T, name string) []string {
+	t.Helper()
+	var actions []string
+	for _, b := range readPage(t, name).blocks {
 		var policy struct {
 			Statement []struct{ Action []string }
 		}
-		if !b.is("json") || json.Unmarshal([]byte(strings.Join(b.lines, "\n")), &policy) != nil {
+		if !b.is("json") || !b.told("policy") {
 			continue
 		}
+		if err := json.Unmarshal([]byte(strings.Join(b.lines, "\n")), &policy); err != nil {
+			t.Errorf("%s: %v", b.where(), err)
+		}
 		for _, statement := range policy.Statement {
-			allowed = append(allowed, statement.Action...)
+			actions = append(actions, statement.Action...)
 		}
 	}
-	slices.Sort(made)
-	slices.Sort(allowed)
-	if made = slices.Compact(made); !slices.Equal(made, allowed) {
-		t.Errorf("docs/operations.md allows\n%v, the provider calls\n%v", allowed, made)
-	}
+	slices.Sort(actions)
+	return actions
 }
