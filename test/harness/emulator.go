@@ -15,36 +15,39 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/control"
 )
 
-// Region is the cloud region of the tests.
-const Region = "ap-guangzhou"
-
-// tencentSSM is the emulated service, as the emulator names it and as the
-// plugin names destinations of it.
-const tencentSSM = "tencent-ssm"
-
 // Emulator is an emulated cloud in a process of its own, with the state in
 // files. Faults, the call log and changes of accounts are gone after a kill.
 type Emulator struct {
+	Service Service
 	Control *control.Client
 	Account emulator.Account // whose access key works
 
 	tb       testing.TB
+	programs Programs
 	endpoint string
 	process  *process
 }
 
-// StartEmulator starts an emulator and waits until it is ready.
+// StartEmulator starts an emulated Tencent Cloud and waits until it is ready.
 func StartEmulator(tb testing.TB, programs Programs) *Emulator {
 	tb.Helper()
-	dir, address, controlAddress := directory(tb, "emulator"), freeAddress(tb), freeAddress(tb)
+	return StartCloud(tb, programs, Tencent)
+}
+
+// StartCloud starts an emulated cloud and waits until it is ready.
+func StartCloud(tb testing.TB, programs Programs, service Service) *Emulator {
+	tb.Helper()
+	dir, address, controlAddress := directory(tb, service.Type), freeAddress(tb), freeAddress(tb)
 	e := &Emulator{
-		Control:  control.NewClient("http://"+controlAddress, tencentSSM),
+		Service:  service,
+		Control:  control.NewClient("http://"+controlAddress, service.Type),
 		Account:  emulator.ExampleAccount(),
 		tb:       tb,
+		programs: programs,
 		endpoint: "http://" + address,
 	}
-	e.process = &process{tb: tb, name: "emulator", path: programs.Emulator, dir: dir, args: []string{
-		"-tencent-ssm", address, "-control", controlAddress, "-data-dir", filepath.Join(dir, "data"),
+	e.process = &process{tb: tb, name: service.Type, path: programs.Emulator, dir: dir, args: []string{
+		"-" + service.Type, address, "-control", controlAddress, "-data-dir", filepath.Join(dir, "data"),
 	}}
 	e.Start()
 	return e
@@ -69,7 +72,7 @@ func (e *Emulator) Start() {
 		if err := json.Unmarshal(line, &told); err != nil {
 			return fmt.Errorf("it hasn't said that it is ready: %w", err)
 		}
-		if told.Endpoints[tencentSSM] != e.endpoint {
+		if told.Endpoints[e.Service.Type] != e.endpoint {
 			return fmt.Errorf("it serves %v instead of %s", told.Endpoints, e.endpoint)
 		}
 		return nil
@@ -79,7 +82,7 @@ func (e *Emulator) Start() {
 // Secret returns a secret as the cloud stores it, and whether there is one.
 func (e *Emulator) Secret(name string) (emulator.Secret, bool) {
 	e.tb.Helper()
-	secret, ok, err := e.Control.Find(e.tb.Context(), emulator.Ref{Region: Region, Name: name})
+	secret, ok, err := e.Control.Find(e.tb.Context(), e.Service.ref(name))
 	if err != nil {
 		e.tb.Fatalf("look at %s in the cloud: %v", name, err)
 	}
@@ -93,6 +96,23 @@ func (e *Emulator) Text(name, versionID string) string {
 	version, _ := secret.Version(versionID)
 	return version.Text
 }
+
+// Current returns the text that readers get who name no version, "" if there is
+// none.
+func (e *Emulator) Current(name string) string {
+	e.tb.Helper()
+	secret, _ := e.Secret(name)
+	for _, version := range secret.Versions {
+		if e.Service.isCurrent(version) {
+			return version.Text
+		}
+	}
+	return ""
+}
+
+// Settings are what its destination is written with: the account's access key,
+// the endpoint, and what else the service needs.
+func (e *Emulator) Settings() map[string]any { return e.Service.destination(e.endpoint, e.Account) }
 
 // Break puts a fault in force.
 func (e *Emulator) Break(fault emulator.Fault) emulator.Rule {
@@ -122,16 +142,22 @@ func (e *Emulator) AwaitFault(fault emulator.Rule) {
 	}
 }
 
-// CallsTo lists the operations on one secret since the start or the last
-// ResetCalls, oldest first.
-func (e *Emulator) CallsTo(name string) []string {
+// Calls counts the calls since the start or the last ResetCalls.
+func (e *Emulator) Calls() control.Calls {
 	e.tb.Helper()
 	calls, err := e.Control.Calls(e.tb.Context())
 	if err != nil {
 		e.tb.Fatalf("look at the calls to the cloud: %v", err)
 	}
+	return calls
+}
+
+// CallsTo lists the operations on one secret since the start or the last
+// ResetCalls, oldest first.
+func (e *Emulator) CallsTo(name string) []string {
+	e.tb.Helper()
 	var operations []string
-	for _, call := range calls.Calls {
+	for _, call := range e.Calls().Calls {
 		if call.Secret == name {
 			operations = append(operations, call.Operation)
 		}

@@ -35,7 +35,7 @@ func TestAFailedCommandTellsWhy(t *testing.T) {
 func TestTheEmulatorKeepsWhatItAcknowledgedOverACrash(t *testing.T) {
 	cloud := StartEmulator(t, Require(t))
 	err := cloud.Control.Seed(t.Context(), emulator.Secret{
-		Ref: emulator.Ref{Region: Region, Name: "db"}, Versions: []emulator.Version{{ID: "v1", Text: "kept"}},
+		Ref: Tencent.ref("db"), Versions: []emulator.Version{{ID: "v1", Text: "kept"}},
 	})
 	if err != nil {
 		t.Fatal(err)

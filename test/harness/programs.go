@@ -15,6 +15,10 @@ const PluginName = "vault-plugin-secrets-cloudsync"
 // Programs are the paths of the binaries under test.
 type Programs struct{ Vault, Plugin, Emulator string }
 
+// cloudRead is the program that reads as applications do. It is built together
+// with the emulator.
+func (p Programs) cloudRead() string { return filepath.Join(filepath.Dir(p.Emulator), "cloud-read") }
+
 // Require returns the programs that make built, and skips the test where they
 // aren't given.
 func Require(tb testing.TB) Programs {

@@ -9,35 +9,48 @@ import (
 	"testing"
 )
 
-// Destination is the destination that [Start] configures, as secrets name it.
-const Destination = tencentSSM + "/gz"
-
-// Replication is a Vault with the plugin mounted, and a cloud configured as its
-// destination.
+// Replication is a Vault with the plugin mounted, and clouds configured as its
+// destinations.
 type Replication struct {
-	Vault *Vault
-	Cloud *Emulator
+	Vault  *Vault
+	Clouds []*Emulator
+	Cloud  *Emulator // the first
 }
 
-// Start starts both programs, mounts the plugin and configures [Destination].
-func Start(tb testing.TB, storage Storage) Replication {
+// Start starts a Vault and an emulated cloud for each of the services, mounts the
+// plugin and configures the destinations. Without services it is Tencent Cloud.
+func Start(tb testing.TB, storage Storage, services ...Service) Replication {
 	tb.Helper()
+	if len(services) == 0 {
+		services = []Service{Tencent}
+	}
 	programs := Require(tb)
-	r := Replication{Cloud: StartEmulator(tb, programs), Vault: StartVault(tb, programs, storage)}
+	var r Replication
+	for _, service := range services {
+		r.Clouds = append(r.Clouds, StartCloud(tb, programs, service))
+	}
+	r.Cloud = r.Clouds[0]
+	r.Vault = StartVault(tb, programs, storage)
 	r.Vault.MountPlugin()
-	r.Vault.Write("destinations/"+Destination, map[string]any{
-		"region":            Region,
-		"endpoint":          r.Cloud.Endpoint(),
-		"access_key_id":     r.Cloud.Account.AccessKeyID,
-		"access_key_secret": r.Cloud.Account.AccessKeySecret,
-	})
+	for _, cloud := range r.Clouds {
+		r.Vault.Write("destinations/"+cloud.Service.Destination, cloud.Settings())
+	}
 	return r
 }
 
-// Write writes a secret with [Destination] as its destination.
+// Destinations are those of all clouds, as secrets name them.
+func (r Replication) Destinations() []string {
+	destinations := make([]string, len(r.Clouds))
+	for i, cloud := range r.Clouds {
+		destinations[i] = cloud.Service.Destination
+	}
+	return destinations
+}
+
+// Write writes a secret with all clouds as its destinations.
 func (r Replication) Write(secret string, data map[string]any) {
 	r.Vault.tb.Helper()
-	r.Vault.Write("secrets/"+secret, map[string]any{"data": data, "destinations": Destination})
+	r.Vault.Write("secrets/"+secret, map[string]any{"data": data, "destinations": r.Destinations()})
 }
 
 // AwaitText waits until the cloud has that text under a version id.
@@ -51,10 +64,34 @@ func (r Replication) AwaitText(name, versionID, want string) {
 	})
 }
 
-// AwaitState waits until the status of a secret shows that state at [Destination].
+// AwaitCurrent waits until readers in every cloud who name no version get that
+// text as the secret's value.
+func (r Replication) AwaitCurrent(secret, want string) {
+	r.Vault.tb.Helper()
+	for _, cloud := range r.Clouds {
+		Eventually(cloud.tb, secret+" at "+cloud.Service.Destination, func() error {
+			if got := cloud.Current(cloud.Service.RemoteName(secret)); got != want {
+				return fmt.Errorf("it is %q instead of %q", got, want)
+			}
+			return nil
+		})
+	}
+}
+
+// AwaitState waits until the status of a secret shows that state at every cloud.
 func (r Replication) AwaitState(secret, want string) {
 	r.Vault.tb.Helper()
-	Eventually(r.Vault.tb, "status of "+secret, func() error {
+	for _, destination := range r.Destinations() {
+		r.AwaitStateAt(destination, secret, want)
+	}
+}
+
+// AwaitStateAt waits until the status of a secret shows that state at a
+// destination, and returns what it shows there.
+func (r Replication) AwaitStateAt(destination, secret, want string) map[string]any {
+	r.Vault.tb.Helper()
+	var replica map[string]any
+	Eventually(r.Vault.tb, "status of "+secret+" at "+destination, func() error {
 		status, err := r.Vault.Client.Logical().ReadWithContext(r.Vault.tb.Context(), Mount+"/status/"+secret)
 		switch {
 		case err != nil:
@@ -63,10 +100,11 @@ func (r Replication) AwaitState(secret, want string) {
 			return errors.New("there is none")
 		}
 		replicas, _ := status.Data["destinations"].(map[string]any)
-		replica, _ := replicas[Destination].(map[string]any)
+		replica, _ = replicas[destination].(map[string]any)
 		if got := replica["state"]; got != want {
 			return fmt.Errorf("the state is %v instead of %s: %v", got, want, replica)
 		}
 		return nil
 	})
+	return replica
 }
