@@ -58,7 +58,9 @@ var Destination = Tencent.Destination
 
 // RemoteName is what a secret is called there, as long as its name has letters,
 // digits and slashes alone.
-func (s Service) RemoteName(secret string) string { return strings.ReplaceAll(secret, "/", s.separator) }
+func (s Service) RemoteName(secret string) string {
+	return strings.ReplaceAll(secret, "/", s.separator)
+}
 
 func (s Service) ref(name string) emulator.Ref { return emulator.Ref{Region: s.scope, Name: name} }
 
