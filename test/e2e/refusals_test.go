@@ -189,7 +189,7 @@ func TestARefusedDestinationIsNotStored(t *testing.T) {
 				path := "cloudsync/destinations/" + cloud.Service.Type + "/refused"
 				_, err := r.Vault.Client.Logical().WriteWithContext(t.Context(), path, settings)
 				checkRefusal(t, err, test.says)
-				if strings.Contains(fmt.Sprint(err), "password@") {
+				if strings.Contains(err.Error(), "password@") {
 					t.Errorf("the answer repeats a password: %v", err)
 				}
 				if answer, err := r.Vault.Client.Logical().ReadWithContext(t.Context(), path); err != nil || answer != nil {
