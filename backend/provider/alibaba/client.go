@@ -49,7 +49,7 @@ func (d *destination) exchange(ctx context.Context, request requests.AcsRequest,
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(context.WithoutCancel(ctx), http.MethodPost, d.endpoint.String()+"/", strings.NewReader(form))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.endpoint.String()+"/", strings.NewReader(form))
 	if err != nil {
 		return err
 	}
