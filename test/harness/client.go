@@ -71,6 +71,13 @@ func (v *Vault) AwaitAnswer(path string) {
 	})
 }
 
+// As returns the same Vault for somebody with that token, to run commands.
+func (v *Vault) As(token string) *Vault {
+	other := *v
+	other.token = token
+	return &other
+}
+
 // CLI runs the vault command as a person would, and returns what it prints on
 // stdout. A failure of the command fails the test.
 func (v *Vault) CLI(args ...string) string {

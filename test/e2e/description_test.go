@@ -1,0 +1,191 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package e2e
+
+import (
+	"encoding/json"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/test/harness"
+)
+
+// document is Vault's OpenAPI document, as far as the test looks at it.
+type document struct {
+	Paths map[string]struct {
+		Description              string
+		Get, Post, Patch, Delete struct {
+			OperationID string `json:"operationId"`
+		}
+	}
+	Components struct {
+		Schemas map[string]struct {
+			Properties map[string]struct{ Description string }
+		}
+	}
+}
+
+// described is a path in the document, and its operations by method.
+type described struct {
+	path, get, post, patch, delete string
+	fields                         []string // of a post
+}
+
+var commonFields = []string{
+	"region", "endpoint", "ca_cert", "auth_method", "access_key_id", "access_key_secret", "security_token", "kms_key_id",
+	"custom_tags", "format", "deletion_policy", "recovery_window_days", "allowed_paths", "max_requests_per_second", "disabled",
+}
+
+var descriptions = []described{
+	{
+		"secrets/{name}", "cloudsync-read-secret", "cloudsync-write-secret", "cloudsync-patch-secret", "cloudsync-delete-secret",
+		[]string{
+			"data", "value", "binary", "destinations", "tags", "description", "remote_name", "format",
+			"deletion_policy", "kms_key_id", "kms_key_ids", "cas", "wait",
+		},
+	},
+	{path: "secrets/{name}/", get: "cloudsync-list-secrets"},
+	{path: "secrets/{name}/versions/", get: "cloudsync-list-secret-versions"},
+	{path: "secrets/{name}/versions/{id}", get: "cloudsync-read-secret-version", delete: "cloudsync-destroy-secret-version"},
+	{path: "rollback/{name}", post: "cloudsync-roll-back-secret", fields: []string{"version", "cas", "wait"}},
+	{path: "status", get: "cloudsync-read-status"},
+	{path: "status/{name}", get: "cloudsync-read-secret-status"},
+	{path: "sync/{name}", post: "cloudsync-sync-secret", fields: []string{"wait"}},
+	{
+		path: "config", get: "cloudsync-read-configuration", post: "cloudsync-configure-configuration",
+		fields: []string{"default_wait", "paused", "max_versions", "cas_required", "delete_version_after"},
+	},
+	{path: "data/{path}", get: "kv-v2-read", post: "kv-v2-write", patch: "kv-v2-patch", delete: "kv-v2-delete", fields: []string{"data", "options"}},
+	{
+		path: "metadata/{path}", get: "kv-v2-read-metadata", post: "kv-v2-write-metadata", patch: "kv-v2-patch-metadata-path",
+		delete: "kv-v2-delete-metadata-and-all-versions", fields: []string{"max_versions", "cas_required", "custom_metadata"},
+	},
+	{path: "metadata/{path}/", get: "kv-v2-list"},
+	{path: "delete/{path}", post: "kv-v2-delete-versions", fields: []string{"versions"}},
+	{path: "undelete/{path}", post: "kv-v2-undelete-versions", fields: []string{"versions"}},
+	{path: "destroy/{path}", post: "kv-v2-destroy-versions", fields: []string{"versions"}},
+	{path: "subkeys/{path}", get: "kv-v2-read-subkeys"},
+	{path: "destinations/", get: "cloudsync-list-destination-types"},
+	destinationPath("tencent-ssm", "version_history", "current_version_id"),
+	destinationPath("alicloud-kms", "kms_instance_id"),
+	destinationPath("huawei-csms", "project_id", "enterprise_project_id"),
+	{path: "destinations/tencent-ssm/", get: "cloudsync-list-tencent-ssm-destinations"},
+	{path: "destinations/tencent-ssm/{name}/check", post: "cloudsync-check-tencent-ssm-destination"},
+	{path: "destinations/alicloud-kms/{name}/check", post: "cloudsync-check-alicloud-kms-destination"},
+	{path: "destinations/huawei-csms/{name}/check", post: "cloudsync-check-huawei-csms-destination"},
+}
+
+func destinationPath(kind string, own ...string) described {
+	suffix := "-" + kind + "-destination"
+	return described{
+		path: "destinations/" + kind + "/{name}", get: "cloudsync-read" + suffix, post: "cloudsync-write" + suffix,
+		delete: "cloudsync-delete" + suffix, fields: slices.Concat(commonFields, own),
+	}
+}
+
+func TestTheOpenAPIDocumentHasEveryPathWithItsFields(t *testing.T) {
+	v := harness.StartVault(t, harness.Require(t), harness.Dev)
+	v.MountPlugin()
+	v.CLI("secrets", "disable", "secret/") // Vault's own KV engine has the same paths
+	var doc document
+	if err := json.Unmarshal([]byte(v.CLI("read", "-format=raw", "sys/internal/specs/openapi")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range descriptions {
+		shown := doc.Paths["/cloudsync/"+want.path]
+		if shown.Description == "" {
+			t.Errorf("%s has no description", want.path)
+		}
+		for operation, got := range map[string]string{
+			want.get: shown.Get.OperationID, want.post: shown.Post.OperationID,
+			want.patch: shown.Patch.OperationID, want.delete: shown.Delete.OperationID,
+		} {
+			if operation != "" && got != operation {
+				t.Errorf("%s has the operation %q instead of %q", want.path, got, operation)
+			}
+		}
+		// Vault loses the references from operations to schemas for engines that
+		// are processes of their own; the name of the schema is the operation's.
+		schema := doc.Components.Schemas[camelCase(want.post)+"Request"].Properties
+		for _, field := range want.fields {
+			if schema[field].Description == "" {
+				t.Errorf("%s doesn't describe %s; it has %v", want.path, field, slices.Sorted(maps.Keys(schema)))
+			}
+		}
+	}
+	for path := range doc.Paths {
+		own, isOurs := strings.CutPrefix(path, "/cloudsync/")
+		known := slices.ContainsFunc(descriptions, func(d described) bool { return d.path == own })
+		if isOurs && !known && !strings.HasPrefix(own, "destinations/") {
+			t.Errorf("%s isn't known here", own)
+		}
+	}
+}
+
+func camelCase(words string) string {
+	var b strings.Builder
+	for word := range strings.SplitSeq(words, "-") {
+		if word != "" {
+			b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+	}
+	return b.String()
+}
+
+func TestPathHelpDescribesEveryPath(t *testing.T) {
+	v := harness.StartVault(t, harness.Require(t), harness.Dev)
+	v.MountPlugin()
+	for path, says := range map[string][]string{
+		"":                                 {"secrets/", "destinations/tencent-ssm/", "status/"},
+		"secrets/x":                        {"destinations", "kms_key_ids", "remote_name", "DESCRIPTION"},
+		"secrets/x/versions/1":             {"id", "DESCRIPTION"},
+		"status/x":                         {"never holds the value"},
+		"rollback/x":                       {"version"},
+		"sync/x":                           {"wait"},
+		"config":                           {"default_wait", "paused", "max_versions"},
+		"data/x":                           {"data", "options"},
+		"destinations/tencent-ssm/x":       {"region", "current_version_id"},
+		"destinations/alicloud-kms/x":      {"region", "kms_instance_id"},
+		"destinations/huawei-csms/x":       {"region", "project_id"},
+		"destinations/huawei-csms/x/check": {"live calls"},
+	} {
+		out := v.CLI("path-help", harness.Mount+"/"+path)
+		for _, part := range says {
+			if !strings.Contains(out, part) {
+				t.Errorf("path-help of %s doesn't say %q:\n%s", path, part, out)
+			}
+		}
+	}
+}
+
+// Which version is running is what operators look for first.
+func TestTheRunningVersionIsReported(t *testing.T) {
+	programs := harness.Require(t)
+	v := harness.StartVault(t, programs, harness.Dev)
+	v.MountPlugin()
+	printed, err := exec.CommandContext(t.Context(), programs.Plugin, "-version").Output()
+	if err != nil || len(strings.Fields(string(printed))) < 2 {
+		t.Fatalf("the plugin prints %q, %v", printed, err)
+	}
+	want := strings.Fields(string(printed))[1]
+
+	mounts, err := v.Client.Sys().ListMountsWithContext(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := mounts["cloudsync/"].RunningVersion; got != want {
+		t.Errorf("sys/mounts has running_plugin_version %q, want %q", got, want)
+	}
+	if got := v.Read("status").Data["plugin_version"]; got != want {
+		t.Errorf("the status has %q, want %q", got, want)
+	}
+	v.RegisterPlugin(harness.PluginName, want)
+	list := v.CLI("plugin", "list", "-detailed", "secret")
+	if !strings.Contains(list, harness.PluginName) || !strings.Contains(list, want) {
+		t.Errorf("the list of plugins has no %s:\n%s", want, list)
+	}
+}
