@@ -61,20 +61,17 @@ func parseTime(text string) time.Time {
 	return t.UTC()
 }
 
-const (
-	// versionPage is what other clients of the API ask for; no maximum is
-	// documented. A generic secret has ten versions at most.
-	versionPage = 50
-	// maxPages ends a listing that doesn't end.
-	maxPages = 1000
-)
+// versionPage is what other clients of the API ask for. No maximum is
+// documented, so a page may be shorter. A generic secret has ten versions at
+// most.
+const versionPage = 50
 
 // Versions implements provider.Reader by ListSecretVersionIds, whose order isn't
 // documented. Versions without a label are asked for: the service leaves them
 // out otherwise.
 func (d *destination) Versions(ctx context.Context, name string) ([]provider.Version, error) {
 	found := map[string]provider.Version{} // by id: while versions come and go, pages overlap
-	for page := 1; page <= maxPages; page++ {
+	for page := 1; ; page++ {
 		request := kms.CreateListSecretVersionIdsRequest()
 		request.SecretName = name
 		request.IncludeDeprecated = "true"
@@ -84,11 +81,12 @@ func (d *destination) Versions(ctx context.Context, name string) ([]provider.Ver
 		if err != nil {
 			return nil, err
 		}
-		rows := answer.VersionIds.VersionId
+		rows, before := answer.VersionIds.VersionId, len(found)
 		for _, v := range rows {
 			found[v.VersionId] = provider.Version{ID: v.VersionId, CreatedTime: parseTime(v.CreateTime), Labels: v.VersionStages.VersionStage}
 		}
-		if len(rows) < versionPage {
+		last := len(rows) < versionPage && len(found) >= answer.TotalCount
+		if last || len(found) == before {
 			break
 		}
 	}

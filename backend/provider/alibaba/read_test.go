@@ -5,6 +5,7 @@ package alibaba_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -52,6 +53,37 @@ func TestVersionsAreListedOverPageBorders(t *testing.T) {
 		if err != nil || len(versions) != n || versions[0].ID != "v000" || versions[n-1].ID != fmt.Sprintf("v%03d", n-1) {
 			t.Errorf("%d versions of %d, %v", len(versions), n, err)
 		}
+	}
+}
+
+// A page may be shorter than was asked for, and one that tells nothing new ends
+// the listing.
+func TestListingVersionsEnds(t *testing.T) {
+	row := func(id string) string { return fmt.Sprintf(`{"VersionId":%q,"CreateTime":"2026-01-02T03:04:05Z"}`, id) }
+	short := func(rows ...string) string {
+		return `{"RequestId":"r","TotalCount":3,"VersionIds":{"VersionId":[` + strings.Join(rows, ",") + `]}}`
+	}
+	for name, c := range map[string]struct {
+		pages []string // the last comes again and again
+		want  int
+	}{
+		"short pages are followed by others":  {[]string{short(row("a"), row("b")), short(row("c"))}, 3},
+		"what moves to the next page is once": {[]string{short(row("a"), row("b")), short(row("b"), row("c"))}, 3},
+		"a page that comes again is the last": {[]string{short(row("a"), row("b"))}, 2},
+		"an empty page is the last":           {[]string{short(row("a")), short()}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cloud, page := &stub{answers: map[string]string{}}, 0
+			d := opened(t, roundTripper(func(r *http.Request) (*http.Response, error) {
+				cloud.answers[""] = c.pages[min(page, len(c.pages)-1)]
+				page++
+				return cloud.RoundTrip(r)
+			}))
+			versions, err := d.Versions(t.Context(), "app/db")
+			if err != nil || len(versions) != c.want {
+				t.Errorf("versions %v, %v", versions, err)
+			}
+		})
 	}
 }
 
