@@ -5,7 +5,8 @@
 // way a call takes through authentication, injected faults and the call log,
 // the clock, the accounts, the KMS keys, and files that keep the state. A cloud
 // is one package below it that adds wire format, signature, rules and errors by
-// implementing [Protocol] and [Service].
+// implementing [Protocol] and [Service]. Its server embeds a [Base] and a
+// [Switchboard], and keeps its own type of secret in a [Store].
 //
 // A [Core] is one service with its state in memory, or also in files. A call
 // that was answered with success is stored; a service whose process is killed

@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -40,6 +41,15 @@ type Ref struct {
 	Region  string `json:"region"`
 	Name    string `json:"name"`
 }
+
+// WithAccount returns the reference with the account that "" stands for.
+func (r Ref) WithAccount() Ref {
+	r.Account = cmp.Or(r.Account, ExampleAccountID)
+	return r
+}
+
+// document is the key of the secret's file.
+func (r Ref) document() string { return r.Account + "/" + r.Region + "/" + r.Name }
 
 // Secret is a secret as a service stores it.
 type Secret struct {

@@ -16,7 +16,7 @@ func describeKey(c *call, r *reader) work {
 		if strings.HasPrefix(id, "alias/") {
 			return nil, fail(codeAliasNotFound, "The specified Alias is not found.")
 		}
-		key, found := c.server.core.KMSKeys.Find(c.Region, id)
+		key, found := c.server.KMSKeys().Find(c.Region, id)
 		if !found {
 			return nil, fail(codeKeyNotFound, "The specified Key is not found.")
 		}

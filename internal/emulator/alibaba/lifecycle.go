@@ -54,7 +54,7 @@ func deleteSecret(c *call, r *reader) work {
 			next.DeleteAt = next.ShownDeleteAt
 		}
 		answer := reply{"SecretName": next.Name, "PlannedDeleteTime": timeText(next.ShownDeleteAt)}
-		if next.gone(c.now) {
+		if next.Gone(c.now) {
 			return answer, c.remove(next)
 		}
 		return answer, c.store(next)
@@ -63,8 +63,8 @@ func deleteSecret(c *call, r *reader) work {
 
 // remove deletes a secret for good.
 func (c *call) remove(s *secret) *emulator.Failure {
-	if err := c.server.removeLocked(s.key()); err != nil {
-		c.server.core.Logger.Error("a secret could not be removed", "secret", s.Name, "error", err)
+	if err := c.server.secrets.RemoveLocked(s.Ref()); err != nil {
+		c.server.Core().Logger.Error("a secret could not be removed", "secret", s.Name, "error", err)
 		return fail(codeInternal, "The secret could not be removed.")
 	}
 	return nil

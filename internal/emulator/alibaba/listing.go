@@ -79,7 +79,7 @@ func listSecrets(c *call, r *reader) work {
 		r.check("Filters", known && len(f.Values) <= maxFilterValue)
 	}
 	return func() (reply, *emulator.Failure) {
-		all := c.server.secretsLocked(c.Account.AccountID, c.Region, c.now)
+		all := c.server.secrets.ListLocked(c.Account.AccountID, c.Region, c.now)
 		if c.switches.NewestFirst {
 			slices.SortStableFunc(all, func(a, b *secret) int { return b.Created.Compare(a.Created) })
 		}

@@ -73,9 +73,9 @@ func (c *call) attempt(run operation) (any, *emulator.Failure) {
 	if failure := cmp.Or(parameters.failure(), c.permit()); failure != nil {
 		return nil, failure
 	}
-	c.server.mu.Lock()
-	defer c.server.mu.Unlock()
-	c.now = c.server.core.Clock.Now()
+	c.server.secrets.Lock()
+	defer c.server.secrets.Unlock()
+	c.now = c.server.Clock().Now()
 	answer, failure := do()
 	return answer, failure
 }
@@ -107,7 +107,7 @@ func (c *call) secret(nameOrARN string) (*secret, *emulator.Failure) {
 			return nil, notFound()
 		}
 	}
-	found, ok := c.server.lookupLocked(secretKey{c.Account.AccountID, c.Region, name}, c.now)
+	found, ok := c.server.secrets.LookupLocked(emulator.Ref{Account: c.Account.AccountID, Region: c.Region, Name: name}, c.now)
 	if !ok {
 		return nil, notFound()
 	}
@@ -143,8 +143,8 @@ func (c *call) writable(name string) (*secret, *emulator.Failure) {
 // store makes next the state of its secret.
 func (c *call) store(next *secret) *emulator.Failure {
 	next.Updated = c.now
-	if err := c.server.storeLocked(next); err != nil {
-		c.server.core.Logger.Error("a change could not be stored", "secret", next.Name, "error", err)
+	if err := c.server.secrets.PutLocked(next); err != nil {
+		c.server.Core().Logger.Error("a change could not be stored", "secret", next.Name, "error", err)
 		return fail(codeInternal, "The change could not be stored.")
 	}
 	return nil
@@ -160,7 +160,7 @@ func (c *call) keyUsable(id, permission string) *emulator.Failure {
 	if !c.Account.Allows(permission) && (permission != "Decrypt" || c.Account.SecurityToken == "") {
 		return fail(codeNoPermission, fmt.Sprintf("This operation for %s is forbidden by permission system", id))
 	}
-	key, found := c.server.core.KMSKeys.Find(c.Region, id)
+	key, found := c.server.KMSKeys().Find(c.Region, id)
 	switch {
 	case strings.HasPrefix(id, "alias/"):
 		return fail(codeAliasNotFound, "The specified Alias is not found.")

@@ -71,7 +71,7 @@ func (e *exchange) Execute(r *emulator.Request) (any, *emulator.Failure) {
 	if !known || r.HTTP.URL.Path != "/" {
 		return nil, fail(codeUnknownAction, "Specified api is not found, please check your url and method.")
 	}
-	c := &call{Request: r, server: e.server, switches: e.server.currentSwitches(), params: e.params}
+	c := &call{Request: r, server: e.server, switches: e.server.CurrentSwitches(), params: e.params}
 	if failure := c.settleRegion(); failure != nil {
 		return nil, failure
 	}
@@ -85,7 +85,7 @@ func (e *exchange) Encode(r *emulator.Request, result any, failure *emulator.Fai
 	if failure != nil {
 		status = cmp.Or(failure.Status, statuses[failure.Code], http.StatusBadRequest)
 		answer = reply{"HttpStatus": status, "Code": failure.Code, "Message": failure.Message}
-		if failure.Code == codeNoPermission && e.server.currentSwitches().AccessDeniedDetail {
+		if failure.Code == codeNoPermission && e.server.CurrentSwitches().AccessDeniedDetail {
 			answer["AccessDeniedDetail"] = reply{
 				"AuthAction": "kms:" + r.Operation, "AuthPrincipalOwnerId": r.Account.AccountID,
 				"AuthPrincipalType": "SubUser", "NoPermissionType": "ImplicitDeny", "PolicyType": "AccountLevelIdentityBasedPolicy",

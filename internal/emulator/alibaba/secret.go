@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 )
 
 // The stage labels that the service moves by itself.
@@ -49,7 +51,10 @@ type version struct {
 	Created time.Time
 }
 
-func (s *secret) key() secretKey { return secretKey{s.Account, s.Region, s.Name} }
+// Ref names the secret.
+func (s *secret) Ref() emulator.Ref {
+	return emulator.Ref{Account: s.Account, Region: s.Region, Name: s.Name}
+}
 
 func (s *secret) arn() string {
 	return "acs:kms:" + s.Region + ":" + s.Account + ":secret/" + s.Name
@@ -124,5 +129,5 @@ func (s *secret) evict(limit int) {
 // pendingDeletion tells whether the secret is to be deleted.
 func (s *secret) pendingDeletion() bool { return !s.DeleteAt.IsZero() }
 
-// gone tells whether the secret's deletion has happened by now.
-func (s *secret) gone(now time.Time) bool { return s.pendingDeletion() && !now.Before(s.DeleteAt) }
+// Gone tells whether the secret's deletion has happened by now.
+func (s *secret) Gone(now time.Time) bool { return s.pendingDeletion() && !now.Before(s.DeleteAt) }

@@ -50,12 +50,12 @@ func sign(text, accessKeySecret string) string {
 // verify finds the account of a call and checks time, nonce, signature and
 // token, in this order.
 func (e *exchange) verify(r *emulator.Request) (emulator.Account, *emulator.Failure) {
-	none, switches := emulator.Account{}, e.server.currentSwitches()
+	none, switches := emulator.Account{}, e.server.CurrentSwitches()
 	if failure := e.signed(switches); failure != nil {
 		return none, failure
 	}
 	id, nonce := e.params["AccessKeyId"], e.params["SignatureNonce"]
-	account, ok := e.server.core.Accounts.Find(id)
+	account, ok := e.server.Accounts().Find(id)
 	if !ok {
 		return none, keyIDNotFound()
 	}

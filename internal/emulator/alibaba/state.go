@@ -5,7 +5,6 @@ package alibaba
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,92 +20,10 @@ const (
 	statePendingDeletion = "PendingDeletion"
 )
 
-func (k secretKey) document() string { return k.account + "/" + k.region + "/" + k.name }
-
-// load reads the secrets that files hold.
-func (s *Server) load() error {
-	return s.core.Files.Each(func(_ string, body json.RawMessage) error {
-		stored := new(secret)
-		if err := strictUnmarshal(body, stored); err != nil {
-			return fmt.Errorf("read the secret: %w", err)
-		}
-		s.secrets[stored.key()] = stored
-		return nil
-	})
-}
-
-// lookupLocked returns the secret of a key unless its deletion has fallen due;
-// then it is removed for good.
-func (s *Server) lookupLocked(key secretKey, now time.Time) (*secret, bool) {
-	found, ok := s.secrets[key]
-	if ok && found.gone(now) {
-		if err := s.removeLocked(key); err != nil {
-			s.core.Logger.Error("a deleted secret's file remains", "error", err)
-		}
-		return nil, false
-	}
-	return found, ok
-}
-
-// storeLocked makes next the state of its secret, in the files first.
-func (s *Server) storeLocked(next *secret) error {
-	if err := s.core.Files.Put(next.key().document(), next); err != nil {
-		return err
-	}
-	s.secrets[next.key()] = next
-	return nil
-}
-
-func (s *Server) removeLocked(key secretKey) error {
-	if err := s.core.Files.Delete(key.document()); err != nil {
-		return err
-	}
-	delete(s.secrets, key)
-	return nil
-}
-
-// secretsLocked returns the secrets of an account in a region, ordered by name.
-func (s *Server) secretsLocked(account, region string, now time.Time) []*secret {
-	var list []*secret
-	for _, key := range slices.Collect(maps.Keys(s.secrets)) {
-		if key.account != account || key.region != region {
-			continue
-		}
-		if found, ok := s.lookupLocked(key, now); ok {
-			list = append(list, found)
-		}
-	}
-	slices.SortFunc(list, func(a, b *secret) int { return cmp.Compare(a.Name, b.Name) })
-	return list
-}
-
-// Find returns a secret as it is stored. A version whose SecretDataType is
-// binary has SecretData, as it was sent, in Binary.
-func (s *Server) Find(ref emulator.Ref) (emulator.Secret, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found, ok := s.lookupLocked(keyOf(ref), s.core.Clock.Now())
-	if !ok {
-		return emulator.Secret{}, false
-	}
-	return found.export(), true
-}
-
-// List returns the secrets of an account in a region, ordered by name.
-func (s *Server) List(account, region string) []emulator.Secret {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stored := s.secretsLocked(keyOf(emulator.Ref{Account: account}).account, region, s.core.Clock.Now())
-	list := make([]emulator.Secret, len(stored))
-	for i, one := range stored {
-		list[i] = one.export()
-	}
-	return list
-}
-
-func (s *secret) export() emulator.Secret {
+// Export is the secret as tests see it.
+func (s *secret) Export() emulator.Secret {
 	out := emulator.Secret{
-		Ref:   emulator.Ref{Account: s.Account, Region: s.Region, Name: s.Name},
+		Ref:   s.Ref(),
 		State: stateActive, Description: s.Description, KMSKeyID: s.KMSKeyID, Instance: s.Instance, Tags: maps.Clone(s.Tags),
 		Created: s.Created, DeletionTime: s.ShownDeleteAt,
 	}
@@ -137,9 +54,7 @@ func (s *Server) Seed(seed emulator.Secret) error {
 	if err != nil {
 		return fmt.Errorf("seed secret %q: %w", seed.Name, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.storeLocked(next)
+	return s.secrets.Put(next)
 }
 
 func (s *Server) imported(seed emulator.Secret) (*secret, error) {
@@ -157,10 +72,10 @@ func (s *Server) imported(seed emulator.Secret) (*secret, error) {
 	case !nameForm.MatchString(seed.Name):
 		return nil, errors.New("the name isn't a legal one")
 	}
-	key, now := keyOf(seed.Ref), s.core.Clock.Now()
+	ref, now := seed.WithAccount(), s.Clock().Now()
 	created := timeOr(seed.Created, now)
 	next := &secret{
-		Account: key.account, Region: key.region, Name: key.name, Type: kind, Description: seed.Description,
+		Account: ref.Account, Region: ref.Region, Name: ref.Name, Type: kind, Description: seed.Description,
 		KMSKeyID: seed.KMSKeyID, Instance: seed.Instance, Tags: maps.Clone(seed.Tags), Labels: make(map[string]string),
 		Created: created, Updated: created, DeleteAt: seed.DeletionTime, ShownDeleteAt: seed.DeletionTime,
 	}

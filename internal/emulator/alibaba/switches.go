@@ -5,7 +5,6 @@ package alibaba
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -96,36 +95,4 @@ func (s Switches) versionNotFound() *emulator.Failure {
 
 func (s Switches) pendingDeletion() *emulator.Failure {
 	return fail(cmp.Or(s.PendingDeletionCode, codeInDeleteWindow), "secret in delete period")
-}
-
-// Switch replaces all switches.
-func (s *Server) Switch(to Switches) error {
-	if err := to.check(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.switches = to
-	return nil
-}
-
-// Switches returns the switches as JSON, for the control API.
-func (s *Server) Switches() json.RawMessage {
-	encoded, _ := json.Marshal(s.currentSwitches()) // a struct of plain fields always encodes
-	return encoded
-}
-
-// SetSwitches is Switch for the control API.
-func (s *Server) SetSwitches(raw json.RawMessage) error {
-	var to Switches
-	if err := strictUnmarshal(raw, &to); err != nil {
-		return fmt.Errorf("read the switches: %w", err)
-	}
-	return s.Switch(to)
-}
-
-func (s *Server) currentSwitches() Switches {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.switches
 }

@@ -85,7 +85,7 @@ func (c *call) retag(names []string, change func(*secret) *emulator.Failure) (re
 func listResourceTags(c *call, r *reader) work {
 	id := r.need("KeyId")
 	return func() (reply, *emulator.Failure) {
-		if _, found := c.server.core.KMSKeys.Find(c.Region, id); !found {
+		if _, found := c.server.KMSKeys().Find(c.Region, id); !found {
 			return nil, fail(codeKeyNotFound, "The specified Key is not found.")
 		}
 		return reply{"Tags": reply{"Tag": []reply{}}}, nil
@@ -149,7 +149,7 @@ func listTagResources(c *call, r *reader) work {
 	from := r.number("NextToken", 0, maxPageNumber, 0) // the token is the number of rows before
 	return func() (reply, *emulator.Failure) {
 		rows := []reply{}
-		for _, s := range c.server.secretsLocked(c.Account.AccountID, c.Region, c.now) {
+		for _, s := range c.server.secrets.ListLocked(c.Account.AccountID, c.Region, c.now) {
 			if among(names, s.Name) && s.hasTags(wanted) {
 				for _, row := range s.tagRows() {
 					row["ResourceId"], row["ResourceType"] = s.Name, "secret"

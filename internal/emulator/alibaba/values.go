@@ -44,7 +44,7 @@ func (c *call) create(next *secret, tags map[string]string) (reply, *emulator.Fa
 	if failure := c.mayEncrypt(next); failure != nil {
 		return nil, failure
 	}
-	found, taken := c.server.lookupLocked(next.key(), c.now)
+	found, taken := c.server.secrets.LookupLocked(next.Ref(), c.now)
 	switch {
 	case taken && found.pendingDeletion():
 		return nil, fail(codeInDeleteWindow, "secret in delete period")
@@ -52,7 +52,7 @@ func (c *call) create(next *secret, tags map[string]string) (reply, *emulator.Fa
 		return answer, nil
 	case taken:
 		return nil, fail(codeExists, "The resource already exists.")
-	case c.switches.SecretLimit > 0 && len(c.server.secretsLocked(next.Account, next.Region, c.now)) >= c.switches.SecretLimit:
+	case c.switches.SecretLimit > 0 && len(c.server.secrets.ListLocked(next.Account, next.Region, c.now)) >= c.switches.SecretLimit:
 		return nil, fail(codeLimitExceeded, "The number of secrets exceeds the quota.")
 	}
 	return answer, c.store(next)
@@ -69,7 +69,7 @@ func (c *call) mayEncrypt(next *secret) *emulator.Failure {
 	if failure := c.keyUsable(next.KMSKeyID, "GenerateDataKey"); failure != nil {
 		return failure
 	}
-	if key, found := c.server.core.KMSKeys.Find(c.Region, next.KMSKeyID); found && key.Instance != next.Instance {
+	if key, found := c.server.KMSKeys().Find(c.Region, next.KMSKeyID); found && key.Instance != next.Instance {
 		return invalid("EncryptionKeyId") // key and secret must be in one instance
 	}
 	return nil

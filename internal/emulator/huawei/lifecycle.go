@@ -18,7 +18,7 @@ func (c *call) secret() (*secret, *emulator.Failure) {
 	if failure := c.checkName(name); failure != nil {
 		return nil, failure
 	}
-	found, ok := c.server.lookupLocked(secretKey{c.Account.AccountID, c.Region, name}, c.now)
+	found, ok := c.server.secrets.LookupLocked(emulator.Ref{Account: c.Account.AccountID, Region: c.Region, Name: name}, c.now)
 	if ok {
 		return found, nil
 	}
@@ -44,8 +44,8 @@ func (c *call) enabled() (*secret, *emulator.Failure) {
 
 // store makes next the state of its secret.
 func (c *call) store(next *secret) *emulator.Failure {
-	if err := c.server.storeLocked(next); err != nil {
-		c.server.core.Logger.Error("a change could not be stored", "secret", next.Name, "error", err)
+	if err := c.server.secrets.PutLocked(next); err != nil {
+		c.server.Core().Logger.Error("a change could not be stored", "secret", next.Name, "error", err)
 		return failWith(0, codeKMSInternal, "The change could not be stored.")
 	}
 	return nil
@@ -97,18 +97,18 @@ func createSecret(c *call, b creation) (any, *emulator.Failure) {
 	first.Number, first.KMSKeyID = 1, next.KMSKeyID
 	next.Versions = []version{first}
 	next.move(stageCurrent, 1, c.now)
-	if failure := cmp.Or(c.nameFree(next.key()), c.keyUsable(next.KMSKeyID)); failure != nil {
+	if failure := cmp.Or(c.nameFree(next.Ref()), c.keyUsable(next.KMSKeyID)); failure != nil {
 		return nil, failure
 	}
 	return c.showing(next), c.store(next)
 }
 
 // nameFree tells whether a secret of that name can be made.
-func (c *call) nameFree(key secretKey) *emulator.Failure {
-	if _, taken := c.server.lookupLocked(key, c.now); taken {
+func (c *call) nameFree(ref emulator.Ref) *emulator.Failure {
+	if _, taken := c.server.secrets.LookupLocked(ref, c.now); taken {
 		return failWith(c.switches.ExistsStatus, cmp.Or(c.switches.ExistsCode, codeExists), "The secret name already exists.")
 	}
-	if len(c.server.secretsLocked(key.account, key.project, c.now)) >= c.switches.secretLimit() {
+	if len(c.server.secrets.ListLocked(ref.Account, ref.Region, c.now)) >= c.switches.secretLimit() {
 		return fail(codeSecretQuota)
 	}
 	return nil
@@ -170,8 +170,8 @@ func deleteSecret(c *call) (any, *emulator.Failure) {
 	case found.State != stateEnabled && found.State != statePendingDelete && c.switches.DeleteEnabledOnly:
 		return nil, fail(codeNotEnabled)
 	}
-	if err := c.server.removeLocked(found.key()); err != nil {
-		c.server.core.Logger.Error("a secret could not be removed", "secret", found.Name, "error", err)
+	if err := c.server.secrets.RemoveLocked(found.Ref()); err != nil {
+		c.server.Core().Logger.Error("a secret could not be removed", "secret", found.Name, "error", err)
 		return nil, failWith(0, codeKMSInternal, "The secret could not be removed.")
 	}
 	return noBody(http.StatusOK), nil

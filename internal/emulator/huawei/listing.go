@@ -66,7 +66,7 @@ func listSecrets(c *call) (any, *emulator.Failure) {
 	}
 	query := c.HTTP.URL.Query()
 	var rows []row
-	for _, s := range c.server.secretsLocked(c.Account.AccountID, c.Region, c.now) {
+	for _, s := range c.server.secrets.ListLocked(c.Account.AccountID, c.Region, c.now) {
 		if event := query.Get("event_name"); event == "" || slices.Contains(s.Events, event) {
 			rows = append(rows, row{s.Name, c.view(s)})
 		}

@@ -30,12 +30,10 @@ func (p protocol) Target(r *emulator.Request) emulator.Target {
 // secretName finds out the name of the secret that a call is about.
 func (p protocol) secretName(r *emulator.Request, m matched) string {
 	if id := m.values["secret_id"]; id != "" {
-		p.server.mu.Lock()
-		defer p.server.mu.Unlock()
-		for key, s := range p.server.secrets {
-			if s.ID == id {
-				return key.name
-			}
+		p.server.secrets.Lock()
+		defer p.server.secrets.Unlock()
+		if found, ok := p.server.secrets.SearchLocked(func(s *secret) bool { return s.ID == id }); ok {
+			return found.Name
 		}
 		return ""
 	}
@@ -72,7 +70,7 @@ func (p protocol) Execute(r *emulator.Request) (any, *emulator.Failure) {
 	if project := r.HTTP.Header.Get(projectHeader); project != "" && project != m.project {
 		return nil, fail(codeWrongProject)
 	}
-	c := &call{Request: r, server: p.server, switches: p.server.currentSwitches(), values: m.values}
+	c := &call{Request: r, server: p.server, switches: p.server.CurrentSwitches(), values: m.values}
 	if !r.Account.Allows(r.Operation) {
 		code := c.switches.DeniedCode
 		if code == "" {
@@ -92,7 +90,7 @@ func (p protocol) Encode(r *emulator.Request, result any, failure *emulator.Fail
 	}
 	if failure != nil {
 		reply.Status = statusOf(failure)
-		result = p.server.currentSwitches().errorBody(r.Operation, r.ID, failure)
+		result = p.server.CurrentSwitches().errorBody(r.Operation, r.ID, failure)
 	}
 	if empty, ok := result.(noBody); ok {
 		reply.Status = int(empty)

@@ -4,11 +4,9 @@
 package huawei
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"reflect"
 	"strings"
 
@@ -95,9 +93,9 @@ func (r route) values(segments []string) (map[string]string, bool) {
 // sees the state.
 func runs(run func(*call) (any, *emulator.Failure)) func(*call) (any, *emulator.Failure) {
 	return func(c *call) (any, *emulator.Failure) {
-		c.server.mu.Lock()
-		defer c.server.mu.Unlock()
-		c.now = c.server.core.Clock.Now()
+		c.server.secrets.Lock()
+		defer c.server.secrets.Unlock()
+		c.now = c.server.Clock().Now()
 		return run(c)
 	}
 }
@@ -131,17 +129,5 @@ func decode(body []byte, into any) error {
 	for name := range members {
 		return fmt.Errorf("unknown member %.64q", name)
 	}
-	return strictUnmarshal(body, into)
-}
-
-func strictUnmarshal(data []byte, into any) error {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return err
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the JSON value")
-	}
-	return nil
+	return emulator.DecodeStrict(body, into)
 }

@@ -127,7 +127,7 @@ func events(names []string) *emulator.Failure {
 
 // keyUsable tells whether the service can use a KMS key, "" for its own.
 func (c *call) keyUsable(id string) *emulator.Failure {
-	keys := c.server.core.KMSKeys
+	keys := c.server.KMSKeys()
 	if id == "" || id == defaultKeyID(c.Region) || keys.Usable(c.Region, id) {
 		return nil
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 )
 
 // The states of a secret, in the service's words. No operation leads to
@@ -67,7 +69,10 @@ type stage struct {
 	Moved   time.Time
 }
 
-func (s *secret) key() secretKey { return secretKey{s.Account, s.Project, s.Name} }
+// Ref names the secret.
+func (s *secret) Ref() emulator.Ref {
+	return emulator.Ref{Account: s.Account, Region: s.Project, Name: s.Name}
+}
 
 // copy returns a secret to be changed.
 func (s *secret) copy() *secret {
@@ -78,8 +83,8 @@ func (s *secret) copy() *secret {
 	return &next
 }
 
-// gone tells whether the secret's deletion has happened by now.
-func (s *secret) gone(now time.Time) bool { return !s.DeleteAt.IsZero() && !now.Before(s.DeleteAt) }
+// Gone tells whether the secret's deletion has happened by now.
+func (s *secret) Gone(now time.Time) bool { return !s.DeleteAt.IsZero() && !now.Before(s.DeleteAt) }
 
 // find returns the position of a version, -1 if it is absent.
 func (s *secret) find(number int) int {

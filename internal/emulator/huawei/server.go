@@ -4,12 +4,10 @@
 package huawei
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
-	"sync"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 )
@@ -37,23 +35,20 @@ type Options struct {
 }
 
 // Server is one emulated CSMS for all its projects, an http.Handler and an
-// [emulator.Service]. It is safe for concurrent use.
+// [emulator.Service], for which a region is a project. It is safe for
+// concurrent use.
 type Server struct {
-	core     *emulator.Core
+	emulator.Base
+	*emulator.Switchboard[Switches]
+	secrets  *emulator.Store[secret, *secret]
 	projects []string
 	locks    locks
-
-	mu       sync.Mutex // guards what follows, and keeps changes and files in one order
-	switches Switches
-	secrets  map[secretKey]*secret
 }
-
-// secretKey is what names a secret. Names are unique per account and project.
-type secretKey struct{ account, project, name string }
 
 // New makes a server, with the state that Options.DataDir holds.
 func New(options Options) (*Server, error) {
-	if err := options.Switches.check(); err != nil {
+	switches, err := emulator.NewSwitchboard(options.Switches, Switches.check)
+	if err != nil {
 		return nil, err
 	}
 	projects := options.Projects
@@ -69,46 +64,19 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{core: core, projects: slices.Clone(projects), switches: options.Switches, secrets: make(map[secretKey]*secret)}
-	if err := s.load(); err != nil {
+	secrets, err := emulator.OpenStore[secret](core)
+	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	return &Server{
+		Base: emulator.NewBase(core, secrets), Switchboard: switches, secrets: secrets,
+		projects: slices.Clone(projects),
+	}, nil
 }
 
 // ServeHTTP answers one API call.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.core.Serve(w, r, protocol{s})
-}
-
-// Core returns clock, accounts, KMS keys, faults and calls.
-func (s *Server) Core() *emulator.Core { return s.core }
-
-// Account adds an access key or replaces the one with its id.
-func (s *Server) Account(a emulator.Account) error { return s.core.Accounts.Put(a) }
-
-// Accounts are the access keys that may call.
-func (s *Server) Accounts() *emulator.Accounts { return s.core.Accounts }
-
-// Faults are the faults that strike calls.
-func (s *Server) Faults() *emulator.Faults { return s.core.Faults }
-
-// Calls are the calls that came in.
-func (s *Server) Calls() *emulator.Calls { return s.core.Calls }
-
-// Clock is the service's time.
-func (s *Server) Clock() *emulator.Clock { return s.core.Clock }
-
-// KMSKeys are the keys that secrets can be encrypted with.
-func (s *Server) KMSKeys() *emulator.KMSKeys { return s.core.KMSKeys }
-
-// Inspect returns a secret of the example account as it is stored.
-func (s *Server) Inspect(project, name string) (emulator.Secret, bool) {
-	return s.Find(emulator.Ref{Region: project, Name: name})
-}
-
-func keyOf(ref emulator.Ref) secretKey {
-	return secretKey{cmp.Or(ref.Account, emulator.ExampleAccountID), ref.Region, ref.Name}
+	s.Core().Serve(w, r, protocol{s})
 }
 
 var (

@@ -77,11 +77,11 @@ func (s *Server) verify(r *emulator.Request) (emulator.Account, *emulator.Failur
 	if !ok {
 		return none, refuse("verify aksk signature fail, the Authorization header is malformed")
 	}
-	account, ok := s.core.Accounts.Find(auth.accessKeyID)
+	account, ok := s.Accounts().Find(auth.accessKeyID)
 	if !ok {
 		return none, refuse("Get secretKey failed,ak:%.200s,err:ak not exist", auth.accessKeyID)
 	}
-	lockable := s.currentSwitches().LockKeys
+	lockable := s.CurrentSwitches().LockKeys
 	if lockable && s.locks.locked(account.AccessKeyID, r.Now) {
 		return none, refuse("AK access failed to reach the limit,forbidden.")
 	}

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,91 +16,10 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 )
 
-func (k secretKey) document() string { return k.account + "/" + k.project + "/" + k.name }
-
-// load reads the secrets that files hold.
-func (s *Server) load() error {
-	return s.core.Files.Each(func(_ string, body json.RawMessage) error {
-		stored := new(secret)
-		if err := strictUnmarshal(body, stored); err != nil {
-			return fmt.Errorf("read the secret: %w", err)
-		}
-		s.secrets[stored.key()] = stored
-		return nil
-	})
-}
-
-// lookupLocked returns the secret of a key unless its deletion has fallen due;
-// then it is removed for good.
-func (s *Server) lookupLocked(key secretKey, now time.Time) (*secret, bool) {
-	found, ok := s.secrets[key]
-	if ok && found.gone(now) {
-		if err := s.removeLocked(key); err != nil {
-			s.core.Logger.Error("a deleted secret's file remains", "error", err)
-		}
-		return nil, false
-	}
-	return found, ok
-}
-
-// storeLocked makes next the state of its secret, in the files first.
-func (s *Server) storeLocked(next *secret) error {
-	if err := s.core.Files.Put(next.key().document(), next); err != nil {
-		return err
-	}
-	s.secrets[next.key()] = next
-	return nil
-}
-
-func (s *Server) removeLocked(key secretKey) error {
-	if err := s.core.Files.Delete(key.document()); err != nil {
-		return err
-	}
-	delete(s.secrets, key)
-	return nil
-}
-
-// secretsLocked returns the secrets of an account in a project, ordered by name.
-func (s *Server) secretsLocked(account, project string, now time.Time) []*secret {
-	var list []*secret
-	for _, key := range slices.Collect(maps.Keys(s.secrets)) {
-		if key.account != account || key.project != project {
-			continue
-		}
-		if found, ok := s.lookupLocked(key, now); ok {
-			list = append(list, found)
-		}
-	}
-	slices.SortFunc(list, func(a, b *secret) int { return cmp.Compare(a.Name, b.Name) })
-	return list
-}
-
-// Find returns a secret as it is stored. The region is the project.
-func (s *Server) Find(ref emulator.Ref) (emulator.Secret, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found, ok := s.lookupLocked(keyOf(ref), s.core.Clock.Now())
-	if !ok {
-		return emulator.Secret{}, false
-	}
-	return found.export(), true
-}
-
-// List returns the secrets of an account in a project, ordered by name.
-func (s *Server) List(account, project string) []emulator.Secret {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	stored := s.secretsLocked(keyOf(emulator.Ref{Account: account}).account, project, s.core.Clock.Now())
-	list := make([]emulator.Secret, len(stored))
-	for i, one := range stored {
-		list[i] = one.export()
-	}
-	return list
-}
-
-func (s *secret) export() emulator.Secret {
+// Export is the secret as tests see it.
+func (s *secret) Export() emulator.Secret {
 	out := emulator.Secret{
-		Ref:   emulator.Ref{Account: s.Account, Region: s.Project, Name: s.Name},
+		Ref:   s.Ref(),
 		State: s.State, Description: s.Description, KMSKeyID: s.KMSKeyID, Tags: maps.Clone(s.Tags),
 		Created: s.Created, DeletionTime: s.DeleteAt,
 	}
@@ -128,14 +46,12 @@ func (s *secret) export() emulator.Secret {
 func (s *Server) Seed(seed emulator.Secret) error {
 	next, err := s.imported(seed)
 	if err == nil {
-		err = next.importVersions(seed.Versions, s.core.Clock.Now())
+		err = next.importVersions(seed.Versions, s.Clock().Now())
 	}
 	if err != nil {
 		return fmt.Errorf("seed secret %q: %w", seed.Name, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.storeLocked(next)
+	return s.secrets.Put(next)
 }
 
 func (s *Server) imported(seed emulator.Secret) (*secret, error) {
@@ -150,13 +66,13 @@ func (s *Server) imported(seed emulator.Secret) (*secret, error) {
 	case !dottedNameForm.MatchString(seed.Name):
 		return nil, errors.New("the name isn't a legal one")
 	}
-	key, now := keyOf(seed.Ref), s.core.Clock.Now()
+	ref, now := seed.WithAccount(), s.Clock().Now()
 	created := seed.Created
 	if created.IsZero() {
 		created = now
 	}
 	next := &secret{
-		Account: key.account, Project: key.project, Name: key.name, ID: newUUID(),
+		Account: ref.Account, Project: ref.Region, Name: ref.Name, ID: newUUID(),
 		Type: cmp.Or(seed.Type, typeCommon), State: state, Description: seed.Description, KMSKeyID: seed.KMSKeyID,
 		EnterpriseProject: defaultEnterpriseProject, Tags: maps.Clone(seed.Tags), Created: created, Updated: created, DeleteAt: seed.DeletionTime,
 	}

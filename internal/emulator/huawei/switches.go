@@ -5,7 +5,6 @@ package huawei
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -87,36 +86,4 @@ func (s Switches) notFound(code string) *emulator.Failure {
 		status = http.StatusBadRequest
 	}
 	return failWith(status, code, codeTexts[code])
-}
-
-// Switch replaces all switches.
-func (s *Server) Switch(to Switches) error {
-	if err := to.check(); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.switches = to
-	return nil
-}
-
-// Switches returns the switches as JSON, for the control API.
-func (s *Server) Switches() json.RawMessage {
-	encoded, _ := json.Marshal(s.currentSwitches()) // a struct of plain fields always encodes
-	return encoded
-}
-
-// SetSwitches is Switch for the control API.
-func (s *Server) SetSwitches(raw json.RawMessage) error {
-	var to Switches
-	if err := strictUnmarshal(raw, &to); err != nil {
-		return fmt.Errorf("read the switches: %w", err)
-	}
-	return s.Switch(to)
-}
-
-func (s *Server) currentSwitches() Switches {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.switches
 }

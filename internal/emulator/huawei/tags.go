@@ -17,7 +17,7 @@ func (c *call) tagged() (*secret, *emulator.Failure) {
 	if !idForm.MatchString(id) {
 		return nil, invalid("secret_id is a UUID")
 	}
-	for _, s := range c.server.secretsLocked(c.Account.AccountID, c.Region, c.now) {
+	for _, s := range c.server.secrets.ListLocked(c.Account.AccountID, c.Region, c.now) {
 		if s.ID == id {
 			return s, nil
 		}

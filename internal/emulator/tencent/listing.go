@@ -85,7 +85,7 @@ func listSecrets(c *call, p listParameters) (reply, *emulator.Failure) {
 	if p.State > 3 && p.SecretType != 1 {
 		return nil, fail(codeInvalidValue, "This State exists for product secrets only.")
 	}
-	all := c.server.secretsLocked(c.Account.AccountID, c.Region, c.now)
+	all := c.server.secrets.ListLocked(c.Account.AccountID, c.Region, c.now)
 	matching := slices.DeleteFunc(all, func(s *secret) bool { return !p.matches(s, c.switches) })
 	slices.SortStableFunc(matching, func(a, b *secret) int {
 		if p.OrderType == 0 {
@@ -165,7 +165,7 @@ func getServiceStatus(c *call, _ struct{}) (reply, *emulator.Failure) {
 		"ServiceEnabled": !c.switches.NotPurchased, "InvalidType": invalid, "AccessKeyEscrowEnabled": false,
 		"ExpireTime": c.now.AddDate(1, 0, 0).UTC().Format(time.DateTime), "QPSLimit": 500, "SecretLimit": c.switches.secretLimit(),
 		"PayModel": "Prepaid_SSM", "RenewFlag": 0, "ResourceId": "emulator", "ResourceRegion": 0,
-		"TotalCount": len(c.server.secretsLocked(c.Account.AccountID, c.Region, c.now)),
+		"TotalCount": len(c.server.secrets.ListLocked(c.Account.AccountID, c.Region, c.now)),
 	}, nil
 }
 

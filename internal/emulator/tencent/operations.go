@@ -43,9 +43,9 @@ func takes[P any](run func(*call, P) (reply, *emulator.Failure)) operation {
 		if c.switches.NotPurchased && c.Operation != "GetServiceStatus" && c.Operation != "GetRegions" {
 			return nil, fail(codeNotPurchased, "The service is not purchased.")
 		}
-		c.server.mu.Lock()
-		defer c.server.mu.Unlock()
-		c.now = c.server.core.Clock.Now()
+		c.server.secrets.Lock()
+		defer c.server.secrets.Unlock()
+		c.now = c.server.Clock().Now()
 		return run(c, parameters)
 	}
 }
@@ -55,7 +55,7 @@ func (c *call) secret(name string) (*secret, *emulator.Failure) {
 	if failure := c.checkName(name); failure != nil {
 		return nil, failure
 	}
-	found, ok := c.server.lookupLocked(secretKey{c.Account.AccountID, c.Region, name}, c.now)
+	found, ok := c.server.secrets.LookupLocked(emulator.Ref{Account: c.Account.AccountID, Region: c.Region, Name: name}, c.now)
 	if !ok {
 		return nil, fail(codeNotFound, "The secret does not exist.")
 	}
@@ -78,8 +78,8 @@ func (c *call) writable(name string) (*secret, *emulator.Failure) {
 
 // store makes next the state of its secret.
 func (c *call) store(next *secret) *emulator.Failure {
-	if err := c.server.storeLocked(next); err != nil {
-		c.server.core.Logger.Error("a change could not be stored", "secret", next.Name, "error", err)
+	if err := c.server.secrets.PutLocked(next); err != nil {
+		c.server.Core().Logger.Error("a change could not be stored", "secret", next.Name, "error", err)
 		return fail(codeInternal, "The change could not be stored.")
 	}
 	return nil
@@ -87,7 +87,7 @@ func (c *call) store(next *secret) *emulator.Failure {
 
 // keyUsable tells whether the service can use a KMS key, "" for its own.
 func (c *call) keyUsable(id string) *emulator.Failure {
-	if id == "" || id == defaultKeyID(c.Region) || c.server.core.KMSKeys.Usable(c.Region, id) {
+	if id == "" || id == defaultKeyID(c.Region) || c.server.KMSKeys().Usable(c.Region, id) {
 		return nil
 	}
 	code := codeKMS

@@ -40,7 +40,7 @@ func (p protocol) Authenticate(r *emulator.Request) *emulator.Failure {
 	case len(r.Body) > emulator.MaxBody:
 		return fail(codeTooLarge, "The request is larger than 10 MB.")
 	}
-	account, failure := verify(r, p.server.core.Accounts)
+	account, failure := verify(r, p.server.Accounts())
 	r.Account = account
 	return failure
 }
@@ -60,7 +60,7 @@ func (p protocol) Execute(r *emulator.Request) (any, *emulator.Failure) {
 	if !known {
 		return nil, fail(codeInvalidAction, "The specified action does not exist in this version of the API.")
 	}
-	c := &call{Request: r, server: p.server, switches: p.server.currentSwitches()}
+	c := &call{Request: r, server: p.server, switches: p.server.CurrentSwitches()}
 	if failure := c.settleRegion(); failure != nil {
 		return nil, failure
 	}

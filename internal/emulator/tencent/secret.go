@@ -6,6 +6,8 @@ package tencent
 import (
 	"slices"
 	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 )
 
 // The statuses of a secret, in the service's words.
@@ -52,7 +54,10 @@ type version struct {
 	Created time.Time
 }
 
-func (s *secret) key() secretKey { return secretKey{s.Account, s.Region, s.Name} }
+// Ref names the secret.
+func (s *secret) Ref() emulator.Ref {
+	return emulator.Ref{Account: s.Account, Region: s.Region, Name: s.Name}
+}
 
 // copy returns a secret to be changed; its tags are shared.
 func (s *secret) copy() *secret {
@@ -77,7 +82,7 @@ func (s *secret) read(versionID string) (version, bool) {
 	return version{}, false
 }
 
-// gone tells whether the secret's deletion has happened by now.
-func (s *secret) gone(now time.Time) bool { return !s.DeleteAt.IsZero() && !now.Before(s.DeleteAt) }
+// Gone tells whether the secret's deletion has happened by now.
+func (s *secret) Gone(now time.Time) bool { return !s.DeleteAt.IsZero() && !now.Before(s.DeleteAt) }
 
 func (s *secret) uninitialized() bool { return s.Status == statusCreating || s.Status == statusFailed }

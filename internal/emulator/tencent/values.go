@@ -31,10 +31,10 @@ func createSecret(c *call, p createParameters) (reply, *emulator.Failure) {
 	if failure != nil {
 		return nil, failure
 	}
-	if _, taken := c.server.lookupLocked(next.key(), c.now); taken {
+	if _, taken := c.server.secrets.LookupLocked(next.Ref(), c.now); taken {
 		return nil, fail(codeSecretExists, "The secret exists already.")
 	}
-	if len(c.server.secretsLocked(next.Account, next.Region, c.now)) >= c.switches.secretLimit() {
+	if len(c.server.secrets.ListLocked(next.Account, next.Region, c.now)) >= c.switches.secretLimit() {
 		return nil, fail(codeLimitExceeded, "The number of secrets has reached its limit.")
 	}
 	answer := reply{"SecretName": next.Name, "VersionId": next.Versions[0].ID, "TagCode": 0, "TagMsg": "ok"}
