@@ -29,7 +29,7 @@ const operationPrefix = "cloudsync"
 
 const help = `
 Stores versioned secrets, as the KV v2 engine does, and keeps a replica of each
-in the secret managers of clouds: Tencent Cloud SSM.
+in the secret managers of clouds: %s.
 
 A destination is one account and region of a cloud, with its credentials:
 
@@ -80,7 +80,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 		return nil, err
 	}
 	b.Backend = &framework.Backend{
-		Help:           strings.TrimSpace(help),
+		Help:           strings.TrimSpace(fmt.Sprintf(help, titles(kinds))),
 		BackendType:    logical.TypeLogical,
 		RunningVersion: version.Version,
 		Paths: forwarded(slices.Concat(
@@ -103,6 +103,14 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 		return nil, fmt.Errorf("set up the backend: %w", err)
 	}
 	return b, nil
+}
+
+func titles(kinds []provider.Kind) string {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = kind.Title
+	}
+	return strings.Join(names, ", ")
 }
 
 // forwarded makes nodes that may not write hand every change to the one that

@@ -176,3 +176,47 @@ func lifeWithFault(t *testing.T, cloud emulated, fault func(c emulated) emulator
 		return false
 	}
 }
+
+// A doubt that arises while a convergence is at work isn't cleared by its end.
+func TestADestinationThatMovesDuringACallIsLookedAtAgain(t *testing.T) {
+	for name, open := range emulatedClouds {
+		t.Run(name, func(t *testing.T) {
+			first, second := open(t), open(t)
+			m := mountOn(t, first)
+			m.write("secrets/s", map[string]any{"value": "one", "destinations": first.destination})
+			m.write("config", map[string]any{"default_wait": 0})
+			hang := emulatortest.AddFault(t, first.service, emulator.Fault{Kind: emulator.Hang, Count: 1})
+			m.write("secrets/s", map[string]any{"value": "two"})
+			<-hang.Struck
+			m.write("destinations/"+first.destination, map[string]any{"endpoint": second.settings["endpoint"]})
+			first.service.Core().Faults.ClearAll()
+			until(t, "the end", func() bool { return m.pending() == 0 && !sweeping(m) })
+			if got := second.readers(t); got != "two" {
+				t.Errorf("readers at the new place get %q", got)
+			}
+		})
+	}
+}
+
+// A failed look is no look: what was in doubt stays so.
+func TestALookThatFailsHalfwayDoublesNothing(t *testing.T) {
+	for name, open := range emulatedClouds {
+		for n := range 6 {
+			t.Run(fmt.Sprintf("%s, call %d after the lost answer", name, n+1), func(t *testing.T) {
+				t.Parallel()
+				cloud := open(t)
+				m := mountOn(t, cloud)
+				m.write("secrets/s", map[string]any{"value": "one", "destinations": cloud.destination})
+				m.write("config", map[string]any{"default_wait": 0})
+				emulatortest.AddFault(t, cloud.service, emulator.LostReply(""))
+				emulatortest.AddFault(t, cloud.service, emulator.Fault{Kind: emulator.HTTP, Status: 503, Skip: n + 1, Count: 1})
+				m.write("secrets/s", map[string]any{"value": "two"})
+				m.awaitSettled()
+				if got := cloud.readers(t); got != "two" {
+					t.Errorf("readers get %q", got)
+				}
+				cloud.noneDoubled(t)
+			})
+		}
+	}
+}

@@ -64,7 +64,7 @@ func (b *backend) secretPaths() []*framework.Path {
 			fieldValue:          {Type: framework.TypeString, Description: "The value as a string, which is sent to clouds as it is.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 			fieldBinary:         {Type: framework.TypeString, Description: "The value as standard base64, which is sent to clouds in their binary form.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 			fieldDestinations:   {Type: framework.TypeCommaStringSlice, Description: "The destinations of the secret, as type/name. One that is left out keeps its remote secret, without this mount's mark."},
-			fieldKMSKeyID:       {Type: framework.TypeString, Description: "KMS key at the one destination of the secret. It takes effect when the remote secret is created."},
+			fieldKMSKeyID:       {Type: framework.TypeString, Description: "KMS key at the one destination of the secret. It takes effect when the remote secret is created, and later where the cloud can change it."},
 			fieldKMSKeyIDs:      {Type: framework.TypeKVPairs, Description: "KMS keys by destination, as type/name=key."},
 			fieldTags:           {Type: framework.TypeKVPairs, Description: "Tags of the remote secrets, beside those of the destination."},
 			fieldDescription:    {Type: framework.TypeString, Description: "Description of the remote secrets. The ownership mark is appended to it."},

@@ -46,7 +46,7 @@ func (b *backend) versionPaths() []*framework.Path {
 				},
 			},
 			HelpSynopsis:    "Read or destroy one version of a secret.",
-			HelpDescription: "Reading tells under which version id each destination holds the version. Deleting destroys the version for good, here and at the destinations that can delete single versions.",
+			HelpDescription: "Reading tells under which version id each destination holds the version. Deleting destroys the version for good, here and at the destinations that can delete single versions; for the others the answer says that they still hold it.",
 		},
 		{
 			Pattern:      secretsPrefix + `(?P<name>.+)/versions/?`,

@@ -29,10 +29,12 @@ type progress struct {
 	failure   *Failure
 	attempts  int
 	nextRetry time.Time
-	// doubtful is set when a call was made whose outcome isn't known, or when
-	// that is possible: after a restart.
-	doubtful bool
-	running  bool // a convergence is at work
+	// doubt isn't 0 when the remote must be looked at before it is worked on: a
+	// call was made whose outcome isn't known, or may have been before a restart,
+	// or the destination has moved. Each doubt has another number, so that a
+	// convergence clears only the one that it began with.
+	doubt   uint64
+	running bool // a convergence is at work
 }
 
 // activities are the secrets with outstanding work, by name. Memory grows with
@@ -76,8 +78,13 @@ func (as *activities) resume(name string, since time.Time, destinations []string
 	as.last++
 	a.generation = as.last
 	for _, destination := range destinations {
-		a.progressLocked(destination).doubtful = true
+		as.doubtLocked(a, destination)
 	}
+}
+
+func (as *activities) doubtLocked(a *activity, destination string) {
+	as.last++
+	a.progressLocked(destination).doubt = as.last
 }
 
 // setMarked notes whether the mark of the secret is surely in storage.
@@ -109,7 +116,7 @@ func (as *activities) doubt(name, destination string) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	if a := as.byName[name]; a != nil {
-		a.progressLocked(destination).doubtful = true
+		as.doubtLocked(a, destination)
 	}
 }
 
@@ -123,7 +130,7 @@ func (as *activities) busy(name, destination string) bool {
 		return false
 	}
 	p := a.progress[destination]
-	return p.running || p.doubtful
+	return p.running || p.doubt > 0
 }
 
 // end forgets the secret's activity and wakes who waits for it.
@@ -146,18 +153,27 @@ func (a *activity) progressLocked(destination string) *progress {
 }
 
 // start returns the generation that a convergence beginning now will have dealt
-// with, and whether the remote must be looked at first. It is false in ok when
+// with, and the doubt that it has to clear up, 0 for none. It is false in ok when
 // the secret has no outstanding work.
-func (as *activities) start(name, destination string) (generation uint64, doubtful, ok bool) {
+func (as *activities) start(name, destination string) (generation, doubt uint64, ok bool) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	a := as.byName[name]
 	if a == nil {
-		return 0, false, false
+		return 0, 0, false
 	}
 	p := a.progressLocked(destination)
 	p.running = true
-	return a.generation, p.doubtful, true
+	return a.generation, p.doubt, true
+}
+
+// cleared ends the doubt that a convergence began with.
+func (as *activities) cleared(name, destination string, doubt uint64) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if a := as.byName[name]; a != nil && a.progressLocked(destination).doubt == doubt {
+		a.progressLocked(destination).doubt = 0
+	}
 }
 
 // report changes a replica's progress.

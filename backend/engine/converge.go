@@ -112,7 +112,11 @@ func (c *convergence) look(ctx context.Context) error {
 		seen = plan.Seen(found, versions, c.have, service)
 	}
 	c.have = seen
-	return c.identify(ctx, service)
+	if err := c.identify(ctx, service); err != nil {
+		c.have.Known = false // the doubt stays
+		return err
+	}
+	return nil
 }
 
 // mostReads bounds how many versions are read to find the one whose putting was

@@ -47,7 +47,7 @@ func (s *Secret) destinations() []string { return slices.Sorted(maps.Keys(s.Repl
 
 // process is one turn of a lane's worker.
 func (e *Engine) process(l *lane, name string) {
-	generation, doubtful, ok := e.activities.start(name, l.ref)
+	generation, doubt, ok := e.activities.start(name, l.ref)
 	if !ok || l.ctx.Err() != nil {
 		return
 	}
@@ -66,9 +66,9 @@ func (e *Engine) process(l *lane, name string) {
 		})
 		return
 	}
-	result, err := e.reconcile(l.ctx, o, name, doubtful)
+	result, err := e.reconcile(l.ctx, o, name, doubt > 0)
 	if err == nil {
-		err = e.save(l.ctx, l.ref, name, generation, result)
+		err = e.save(l.ctx, l.ref, name, generation, doubt, result)
 	}
 	switch {
 	case l.ctx.Err() != nil:
@@ -94,8 +94,10 @@ func (e *Engine) retry(l *lane, name string, cause error) {
 	failure := e.failure(cause)
 	e.activities.report(name, l.ref, func(p *progress) {
 		p.state, p.failure, p.attempts, p.nextRetry = StateRetrying, failure, attempts, time.Now().Add(delay)
-		p.doubtful = p.doubtful || provider.IsAmbiguous(cause)
 	})
+	if provider.IsAmbiguous(cause) {
+		e.activities.doubt(name, l.ref)
+	}
 	e.log.Warn("replication failed, it is tried again", "secret", name, "destination", l.ref,
 		"class", failure.Class, "code", failure.Code, "request_id", failure.RequestID, "attempt", attempts, "next", delay)
 	l.queue.AddAfter(name, delay)
@@ -280,7 +282,7 @@ func (r *Removal) presence() (plan.Presence, time.Duration) {
 
 // save stores what a convergence did and ends the secret's work if that was the
 // last of it.
-func (e *Engine) save(ctx context.Context, ref, name string, generation uint64, out outcome) error {
+func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt uint64, out outcome) error {
 	defer e.lock(name)()
 	s, err := e.load(ctx, name)
 	if err != nil {
@@ -314,8 +316,12 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation uint64, 
 		if next.State != StateRetrying {
 			p.settled, p.attempts, p.nextRetry = generation, 0, time.Time{}
 		}
-		p.doubtful = !next.Observed.Known
 	})
+	if next.Observed.Known {
+		e.activities.cleared(name, ref, doubt)
+	} else {
+		e.activities.doubt(name, ref)
+	}
 	return e.finish(ctx, s)
 }
 

@@ -43,6 +43,7 @@ type NameRule struct {
 	Punctuation string
 	// FirstAlphanumeric demands a letter or digit at the start.
 	FirstAlphanumeric bool
+	ReservedPrefixes  []string
 }
 
 // TagRule says which tags a secret may have. Sizes are in characters.
@@ -89,6 +90,11 @@ func (r NameRule) Check(name string) error {
 		return invalidf("the remote name has %d bytes, the limit is %d", len(name), r.MaxBytes)
 	case !r.AllowsFirst(name[0]):
 		return invalidf("the remote name must start with a letter or digit, not %q", name[:1])
+	}
+	for _, prefix := range r.ReservedPrefixes {
+		if strings.HasPrefix(name, prefix) {
+			return invalidf("the remote name starts with %q, which is reserved by the cloud", prefix)
+		}
 	}
 	for i := range len(name) {
 		if !r.Allows(name[i]) {

@@ -58,7 +58,7 @@ const maxData = 30720
 // the window.
 var limits = provider.Limits{
 	// Editions before 2024 say 64.
-	Name:           provider.NameRule{MaxBytes: 192, Punctuation: "_/+=.-@"},
+	Name:           provider.NameRule{MaxBytes: 192, Punctuation: "_/+=.-@", ReservedPrefixes: []string{"acs/"}},
 	VersionIDBytes: 64, // characters; which ones isn't said
 
 	ValueBytes:  maxData,
