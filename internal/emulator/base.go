@@ -16,8 +16,18 @@ type exporter interface {
 	List(account, region string) []Secret
 }
 
-// NewBase returns the base of a server that keeps its secrets in a [Store].
-func NewBase(core *Core, secrets exporter) Base { return Base{core, secrets} }
+// Open makes what options ask for, with the secrets that files hold.
+func Open[T any, S Stored[T]](options Options) (Base, *Store[T, S], error) {
+	core, err := NewCore(options)
+	if err != nil {
+		return Base{}, nil, err
+	}
+	secrets, err := OpenStore[T, S](core)
+	if err != nil {
+		return Base{}, nil, err
+	}
+	return Base{core, secrets}, secrets, nil
+}
 
 // Core returns clock, accounts, KMS keys, faults and calls.
 func (b Base) Core() *Core { return b.core }

@@ -63,10 +63,7 @@ func TestAFaultStrikesTheCallAndSaysWhetherItTookEffect(t *testing.T) {
 			if _, there := c.stored(t, "s").Version("v2"); there != test.effect {
 				t.Errorf("the version is there: %v, want %v", there, test.effect)
 			}
-			calls := c.server.Calls().List()
-			if last := calls[len(calls)-1]; last.Code != test.logged.Code || last.Fault != test.logged.Fault {
-				t.Errorf("logged as code %q by fault %q", last.Code, last.Fault)
-			}
+			emulatortest.WantLast(t, c.server, test.logged)
 			c.server.Faults().ClearAll()
 			_, err := c.get("s", "v1", "")
 			wantCode(t, err, "")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/alibaba"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 )
 
 const noMatch = "SignatureDoesNotMatch"
@@ -42,17 +43,7 @@ func set(name, value string) func(*wire) { return func(w *wire) { w.query[name] 
 func TestACallIsAuthenticatedStrictly(t *testing.T) {
 	t.Parallel()
 	server := atNoon(t)
-	temporary := emulator.Account{
-		AccessKeyID: "temporary", AccessKeySecret: "temporary-secret", SecurityToken: "session", TokenExpires: noon.Add(time.Minute),
-	}
-	expired := emulator.Account{
-		AccessKeyID: "expired", AccessKeySecret: "expired-secret", SecurityToken: "session", TokenExpires: noon,
-	}
-	for _, a := range []emulator.Account{temporary, expired} {
-		if err := server.Account(a); err != nil {
-			t.Fatal(err)
-		}
-	}
+	temporary, expired := emulatortest.SessionKeys(t, server, noon)
 	by := func(a emulator.Account, token string) func(*wire) {
 		return func(w *wire) {
 			w.account, w.query["AccessKeyId"] = a, a.AccessKeyID
@@ -194,25 +185,14 @@ func TestAReplayedNonceIsRefused(t *testing.T) {
 func TestOfConcurrentCallsWithOneNonceOnePasses(t *testing.T) {
 	t.Parallel()
 	server := atNoon(t)
-	const callers = 8
 	for range 100 {
 		w := newWire()
-		begin, codes := make(chan struct{}), make(chan string, callers)
-		for range callers {
+		calls := make([]func() string, 8)
+		for i := range calls {
 			r := w.request()
-			go func() {
-				<-begin
-				codes <- answerTo(t, server, r).code
-			}()
+			calls[i] = func() string { return answerTo(t, server, r).code }
 		}
-		close(begin)
-		seen := make(map[string]int)
-		for range callers {
-			seen[<-codes]++
-		}
-		if seen[""] != 1 || seen["SignatureNonceUsed"] != callers-1 {
-			t.Errorf("the calls ended with %v", seen)
-		}
+		emulatortest.WantOneWinner(t, "SignatureNonceUsed", calls)
 	}
 }
 

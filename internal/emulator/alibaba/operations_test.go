@@ -15,6 +15,7 @@ import (
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/alibaba"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 )
 
 // stateCalls are the calls whose outcome depends on the state of the secret
@@ -313,19 +314,12 @@ func TestOfConcurrentWritersOfOneVersionExactlyOneWins(t *testing.T) {
 	t.Parallel()
 	c := start(t, alibaba.Options{})
 	c.create(t, "s", "value")
-	const writers = 16
-	codes := make(chan string, writers)
-	for i := range writers {
+	puts := make([]func() string, 16)
+	for i := range puts {
 		client := cloud{clientFor(t, c.endpoint, emulator.ExampleAccount(), region), c.server, c.endpoint}
-		go func() { codes <- code(client.put("s", "v2", fmt.Sprint("writer ", i))) }()
+		puts[i] = func() string { return code(client.put("s", "v2", fmt.Sprint("writer ", i))) }
 	}
-	seen := make(map[string]int)
-	for range writers {
-		seen[<-codes]++
-	}
-	if seen[""] != 1 || seen[exists] != writers-1 {
-		t.Errorf("the writers ended with %v", seen)
-	}
+	emulatortest.WantOneWinner(t, exists, puts)
 }
 
 func TestEveryOperationIsCountedAndLoggedWithoutValues(t *testing.T) {
@@ -335,21 +329,7 @@ func TestEveryOperationIsCountedAndLoggedWithoutValues(t *testing.T) {
 	for _, operation := range slices.Sorted(maps.Keys(stateCalls)) {
 		_ = stateCalls[operation](c)
 	}
-	counts := c.server.Calls().Counts()
-	for operation := range stateCalls {
-		if counts[operation] != 1 {
-			t.Errorf("%s was counted %d times", operation, counts[operation])
-		}
-	}
-	list := c.server.Calls().List()
-	for _, call := range list {
-		if call.Secret != "s" || call.Region != region || call.RequestID == "" {
-			t.Errorf("logged %+v", call)
-		}
-	}
-	if strings.Contains(fmt.Sprintf("%+v", list), "canary") {
-		t.Error("the call log shows a value")
-	}
+	emulatortest.WantCountedOnce(t, c.server, region, maps.Keys(stateCalls))
 	wantCode(t, c.raw("EncryptEverything", nil), "InvalidAction.NotFound")
 	if c.server.Calls().Count("unknown") != 1 {
 		t.Error("an unknown operation isn't counted as one")

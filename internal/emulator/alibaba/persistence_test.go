@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/alibaba"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 )
 
 func TestAServerOnTheSameFilesHasTheSameState(t *testing.T) {
@@ -32,34 +32,16 @@ func TestAServerOnTheSameFilesHasTheSameState(t *testing.T) {
 	wantCode(t, c.putBinary("S", "v2", "\x01 binary"), "")
 	wantCode(t, c.deleteAfter("deleting", "7"), "")
 	wantCode(t, c.deleteNow("deleted"), "")
-	if err := c.server.Seed(emulator.Secret{
+	emulatortest.Seed(t, c.server, emulator.Secret{
 		Ref: emulator.Ref{Region: region, Name: "managed"}, Type: "Rds", Instance: "kst", KMSKeyID: "key",
 		Versions: []emulator.Version{{ID: "v1", Text: "x"}},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	})
 
 	again, err := alibaba.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, got := c.server.List("", region), again.List("", region)
-	if len(want) != len(names)-1 || describe(want) != describe(got) {
-		t.Errorf("the new server has\n%s\nwant\n%s", describe(got), describe(want))
-	}
-}
-
-// describe writes secrets with times that compare.
-func describe(secrets []emulator.Secret) string {
-	var b strings.Builder
-	for _, s := range secrets {
-		s.Created, s.DeletionTime = time.Unix(0, s.Created.UnixNano()), time.Unix(0, s.DeletionTime.UnixNano())
-		for i := range s.Versions {
-			s.Versions[i].Created = time.Unix(0, s.Versions[i].Created.UnixNano())
-		}
-		fmt.Fprintf(&b, "%+v\n", s)
-	}
-	return b.String()
+	emulatortest.WantRestarted(t, c.server.List("", region), again.List("", region), len(names)-1)
 }
 
 func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
@@ -94,11 +76,5 @@ func TestASeedThatMakesNoSenseIsRefused(t *testing.T) {
 		"a version twice":                    {Ref: ref, Versions: []emulator.Version{{ID: "v1"}, {ID: "v1"}}},
 		"a label on two versions":            {Ref: ref, Versions: []emulator.Version{{ID: "v1", Labels: []string{"a"}}, {ID: "v2", Labels: []string{"a"}}}},
 	}
-	for name, seed := range tests {
-		t.Run(name, func(t *testing.T) {
-			if err := server.Seed(seed); err == nil {
-				t.Error("the seed was taken")
-			}
-		})
-	}
+	emulatortest.WantSeedsRefused(t, server, tests)
 }

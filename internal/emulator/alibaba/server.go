@@ -43,16 +43,12 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	core, err := emulator.NewCore(options.Options)
-	if err != nil {
-		return nil, err
-	}
-	secrets, err := emulator.OpenStore[secret](core)
+	base, secrets, err := emulator.Open[secret](options.Options)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		Base: emulator.NewBase(core, secrets), Switchboard: switches, secrets: secrets,
+		Base: base, Switchboard: switches, secrets: secrets,
 		regions: options.Regions, instances: options.Instances,
 	}
 	if s.regions == nil {

@@ -18,42 +18,34 @@ import (
 // it with its endpoint, a URL without path. Calls that hang then go on.
 func Tencent(t testing.TB, options tencent.Options) (server *tencent.Server, endpoint string) {
 	t.Helper()
-	server, err := tencent.New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return server, serve(t, server)
+	return serve(t, tencent.New, options)
 }
 
 // Huawei serves an emulated CSMS in the same way.
 func Huawei(t testing.TB, options huawei.Options) (server *huawei.Server, endpoint string) {
 	t.Helper()
-	server, err := huawei.New(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return server, serve(t, server)
+	return serve(t, huawei.New, options)
 }
 
-// Alibaba serves an emulated KMS on loopback until the test ends, and returns it
-// with its endpoint, a URL without path. Calls that hang then go on.
+// Alibaba serves an emulated KMS in the same way.
 func Alibaba(t testing.TB, options alibaba.Options) (server *alibaba.Server, endpoint string) {
 	t.Helper()
-	server, err := alibaba.New(options)
+	return serve(t, alibaba.New, options)
+}
+
+func serve[S emulator.Service, O any](t testing.TB, open func(O) (S, error), options O) (server S, endpoint string) {
+	t.Helper()
+	server, err := open(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return server, serve(t, server)
-}
-
-func serve(t testing.TB, service emulator.Service) (endpoint string) {
-	web := httptest.NewServer(service)
+	web := httptest.NewServer(server)
 	t.Cleanup(func() {
-		service.Core().Faults.ClearAll()
+		server.Core().Faults.ClearAll()
 		web.CloseClientConnections()
 		web.Close()
 	})
-	return web.URL
+	return server, web.URL
 }
 
 // AddFault puts a fault in force, and fails the test if it is malformed.

@@ -13,6 +13,7 @@ import (
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/csms/v1/model"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
 )
 
@@ -299,7 +300,7 @@ func TestADeniedOperationIsForbiddenAndDoesNothing(t *testing.T) {
 				t.Errorf("%s ended with %q", operation, got)
 			}
 			after, _ := c.server.Inspect(project, "s")
-			if describe([]emulator.Secret{before}) != describe([]emulator.Secret{after}) {
+			if emulatortest.Describe([]emulator.Secret{before}) != emulatortest.Describe([]emulator.Secret{after}) {
 				t.Errorf("the denied %s changed the secret to %+v", operation, after)
 			}
 		}

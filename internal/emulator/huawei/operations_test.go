@@ -12,6 +12,7 @@ import (
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/services/csms/v1/model"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
 )
 
@@ -80,7 +81,7 @@ func TestAStateAllowsAndRefusesOperations(t *testing.T) {
 				before, _ := c.server.Inspect(project, "s")
 				want(t, run(c), refused[operation])
 				after, _ := c.server.Inspect(project, "s")
-				if refused[operation] != ok && describe([]emulator.Secret{before}) != describe([]emulator.Secret{after}) {
+				if refused[operation] != ok && emulatortest.Describe([]emulator.Secret{before}) != emulatortest.Describe([]emulator.Secret{after}) {
 					t.Errorf("the refused call changed the secret to %+v", after)
 				}
 			})

@@ -60,16 +60,12 @@ func New(options Options) (*Server, error) {
 			return nil, fmt.Errorf("project %q: an id has 32 lower-case hexadecimal digits", project)
 		}
 	}
-	core, err := emulator.NewCore(options.Options)
-	if err != nil {
-		return nil, err
-	}
-	secrets, err := emulator.OpenStore[secret](core)
+	base, secrets, err := emulator.Open[secret](options.Options)
 	if err != nil {
 		return nil, err
 	}
 	return &Server{
-		Base: emulator.NewBase(core, secrets), Switchboard: switches, secrets: secrets,
+		Base: base, Switchboard: switches, secrets: secrets,
 		projects: slices.Clone(projects),
 	}, nil
 }

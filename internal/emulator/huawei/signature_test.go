@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
 )
 
@@ -31,17 +32,7 @@ const (
 func TestACallIsAuthenticatedStrictly(t *testing.T) {
 	t.Parallel()
 	server := atNoon(t, huawei.Switches{})
-	temporary := emulator.Account{
-		AccessKeyID: "temporary", AccessKeySecret: "temporary-secret", SecurityToken: "session", TokenExpires: noon.Add(time.Minute),
-	}
-	outdated := emulator.Account{
-		AccessKeyID: "outdated", AccessKeySecret: "outdated-secret", SecurityToken: "session", TokenExpires: noon,
-	}
-	for _, a := range []emulator.Account{temporary, outdated} {
-		if err := server.Account(a); err != nil {
-			t.Fatal(err)
-		}
-	}
+	temporary, outdated := emulatortest.SessionKeys(t, server, noon)
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
 )
 
@@ -134,17 +135,7 @@ const (
 func TestACallIsAuthenticatedStrictly(t *testing.T) {
 	t.Parallel()
 	server := atNoon(t)
-	temporary := emulator.Account{
-		AccessKeyID: "temporary", AccessKeySecret: "temporary-secret", SecurityToken: "session", TokenExpires: noon.Add(time.Minute),
-	}
-	expired := emulator.Account{
-		AccessKeyID: "expired", AccessKeySecret: "expired-secret", SecurityToken: "session", TokenExpires: noon,
-	}
-	for _, a := range []emulator.Account{temporary, expired} {
-		if err := server.Account(a); err != nil {
-			t.Fatal(err)
-		}
-	}
+	temporary, expired := emulatortest.SessionKeys(t, server, noon)
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}

@@ -4,14 +4,13 @@
 package tencent_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
 )
 
@@ -32,34 +31,16 @@ func TestAServerOnTheSameFilesHasTheSameState(t *testing.T) {
 	}
 	wantCode(t, c.deleteAfter("deleting", 7), "")
 	wantCode(t, c.deleteAfter("deleted", 0), "")
-	if err := c.server.Seed(emulator.Secret{
+	emulatortest.Seed(t, c.server, emulator.Secret{
 		Ref: emulator.Ref{Region: region, Name: "binary"}, Type: "1", Tags: map[string]string{"k": "v"},
 		Versions: []emulator.Version{{ID: "v1", Binary: []byte{0, 255}}},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	})
 
 	again, err := tencent.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, got := c.server.List("", region), again.List("", region)
-	if len(want) != len(names)-1 || describe(want) != describe(got) {
-		t.Errorf("the new server has\n%s\nwant\n%s", describe(got), describe(want))
-	}
-}
-
-// describe writes secrets with times that compare.
-func describe(secrets []emulator.Secret) string {
-	var b strings.Builder
-	for _, s := range secrets {
-		s.Created, s.DeletionTime = time.Unix(0, s.Created.UnixNano()), time.Unix(0, s.DeletionTime.UnixNano())
-		for i := range s.Versions {
-			s.Versions[i].Created = time.Unix(0, s.Versions[i].Created.UnixNano())
-		}
-		fmt.Fprintf(&b, "%+v\n", s)
-	}
-	return b.String()
+	emulatortest.WantRestarted(t, c.server.List("", region), again.List("", region), len(names)-1)
 }
 
 func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
@@ -89,11 +70,5 @@ func TestASeedThatMakesNoSenseIsRefused(t *testing.T) {
 		"an unknown region":                  {Ref: emulator.Ref{Region: "xx", Name: "seed"}},
 		"an illegal name":                    {Ref: emulator.Ref{Region: region, Name: "a/b"}},
 	}
-	for name, seed := range tests {
-		t.Run(name, func(t *testing.T) {
-			if err := server.Seed(seed); err == nil {
-				t.Error("the seed was taken")
-			}
-		})
-	}
+	emulatortest.WantSeedsRefused(t, server, tests)
 }

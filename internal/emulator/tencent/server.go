@@ -35,11 +35,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	core, err := emulator.NewCore(options.Options)
-	if err != nil {
-		return nil, err
-	}
-	secrets, err := emulator.OpenStore[secret](core)
+	base, secrets, err := emulator.Open[secret](options.Options)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +45,7 @@ func New(options Options) (*Server, error) {
 	}
 	secrets.ForgetsAnyway = true // unlike the other clouds, by no documented rule
 	return &Server{
-		Base: emulator.NewBase(core, secrets), Switchboard: switches, secrets: secrets,
+		Base: base, Switchboard: switches, secrets: secrets,
 		regions: regions,
 	}, nil
 }
