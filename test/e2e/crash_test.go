@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
@@ -24,13 +25,17 @@ func TestAnAcceptedWriteSurvives(t *testing.T) {
 		{"a seal", func(r harness.Replication) { r.Vault.Seal(); r.Vault.Unseal() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := harness.Start(t, harness.Raft)
+			r := harness.Start(t, harness.Raft, harness.Services...)
 			r.Write(secretName, map[string]any{"password": "1"})
-			r.Cloud.Kill()
+			for _, cloud := range r.Clouds {
+				cloud.Kill()
+			}
 			r.Vault.Write("secrets/"+secretName, map[string]any{"data": map[string]any{"password": "2"}, "wait": "0"})
 			test.crash(r)
-			r.Cloud.Start()
-			r.AwaitText(remoteName, current, `{"password":"2"}`)
+			for _, cloud := range r.Clouds {
+				cloud.Start()
+			}
+			r.AwaitCurrent(secretName, `{"password":"2"}`)
 			r.AwaitState(secretName, "in_sync")
 			if got := r.Cloud.Text(remoteName, "v1"); got != `{"password":"1"}` {
 				t.Errorf("the first version has become %q", got)
@@ -59,22 +64,31 @@ func TestACallWhoseAnswerWasLostMakesNoSecondVersion(t *testing.T) {
 		{"with a crash of the machine after it", func(r harness.Replication) { r.Vault.Crash(); r.Vault.Start() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			r := harness.Start(t, harness.Raft)
+			r := harness.Start(t, harness.Raft, harness.Services...)
 			r.Write(secretName, map[string]any{"password": "1"})
-			lost := r.Cloud.Break(emulator.LostReply("PutSecretValue"))
+			lost := make([]emulator.Rule, len(r.Clouds))
+			for i, cloud := range r.Clouds {
+				lost[i] = cloud.Break(emulator.LostReply(puts[cloud.Service.Type]))
+			}
 			r.Vault.Write("secrets/"+secretName, map[string]any{"data": map[string]any{"password": "2"}, "wait": "0"})
-			r.Cloud.AwaitFault(lost)
+			for i, cloud := range r.Clouds {
+				cloud.AwaitFault(lost[i])
+			}
 			test.crash(r)
-			r.AwaitText(remoteName, current, `{"password":"2"}`)
+			r.AwaitCurrent(secretName, `{"password":"2"}`)
 			r.AwaitState(secretName, "in_sync")
 
-			secret, _ := r.Cloud.Secret(remoteName)
-			var ids []string
-			for _, version := range secret.Versions {
-				ids = append(ids, version.ID)
-			}
-			if len(ids) != 3 { // v1, v2 and the current one
-				t.Errorf("the cloud has the versions %v", ids)
+			for _, cloud := range r.Clouds {
+				secret, _ := cloud.Secret(cloud.Service.RemoteName(secretName))
+				var ids []string
+				for _, version := range secret.Versions {
+					if version.ID != current {
+						ids = append(ids, version.ID)
+					}
+				}
+				if !slices.Equal(ids, []string{"v1", "v2"}) {
+					t.Errorf("%s has the versions %v", cloud.Service.Type, ids)
+				}
 			}
 		})
 	}
