@@ -117,6 +117,25 @@ func (s *Store[T, S]) RemoveLocked(ref Ref) error {
 	return err
 }
 
+// TryPutLocked is PutLocked for a call: if it fails, the log says why and the
+// call is answered with otherwise.
+func (s *Store[T, S]) TryPutLocked(next S, otherwise *Failure) *Failure {
+	if err := s.PutLocked(next); err != nil {
+		s.core.Logger.Error("a change could not be stored", "secret", next.Ref().Name, "error", err)
+		return otherwise
+	}
+	return nil
+}
+
+// TryRemoveLocked is RemoveLocked for a call, in the same way.
+func (s *Store[T, S]) TryRemoveLocked(ref Ref, otherwise *Failure) *Failure {
+	if err := s.RemoveLocked(ref); err != nil {
+		s.core.Logger.Error("a secret could not be removed", "secret", ref.Name, "error", err)
+		return otherwise
+	}
+	return nil
+}
+
 // Put is PutLocked for callers without the lock.
 func (s *Store[T, S]) Put(next S) error {
 	s.Lock()

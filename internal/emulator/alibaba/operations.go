@@ -143,11 +143,7 @@ func (c *call) writable(name string) (*secret, *emulator.Failure) {
 // store makes next the state of its secret.
 func (c *call) store(next *secret) *emulator.Failure {
 	next.Updated = c.now
-	if err := c.server.secrets.PutLocked(next); err != nil {
-		c.server.Core().Logger.Error("a change could not be stored", "secret", next.Name, "error", err)
-		return fail(codeInternal, "The change could not be stored.")
-	}
-	return nil
+	return c.server.secrets.TryPutLocked(next, fail(codeInternal, "The change could not be stored."))
 }
 
 // keyUsable tells whether the caller may do what cryptography needs with a key,

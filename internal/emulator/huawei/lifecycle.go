@@ -44,11 +44,7 @@ func (c *call) enabled() (*secret, *emulator.Failure) {
 
 // store makes next the state of its secret.
 func (c *call) store(next *secret) *emulator.Failure {
-	if err := c.server.secrets.PutLocked(next); err != nil {
-		c.server.Core().Logger.Error("a change could not be stored", "secret", next.Name, "error", err)
-		return failWith(0, codeKMSInternal, "The change could not be stored.")
-	}
-	return nil
+	return c.server.secrets.TryPutLocked(next, failWith(0, codeKMSInternal, "The change could not be stored."))
 }
 
 type creation struct {
@@ -170,11 +166,8 @@ func deleteSecret(c *call) (any, *emulator.Failure) {
 	case found.State != stateEnabled && found.State != statePendingDelete && c.switches.DeleteEnabledOnly:
 		return nil, fail(codeNotEnabled)
 	}
-	if err := c.server.secrets.RemoveLocked(found.Ref()); err != nil {
-		c.server.Core().Logger.Error("a secret could not be removed", "secret", found.Name, "error", err)
-		return nil, failWith(0, codeKMSInternal, "The secret could not be removed.")
-	}
-	return noBody(http.StatusOK), nil
+	failure = c.server.secrets.TryRemoveLocked(found.Ref(), failWith(0, codeKMSInternal, "The secret could not be removed."))
+	return noBody(http.StatusOK), failure
 }
 
 type schedule struct {

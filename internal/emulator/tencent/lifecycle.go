@@ -97,11 +97,7 @@ func deleteSecret(c *call, p deleteParameters) (reply, *emulator.Failure) {
 
 // remove deletes a secret for good.
 func (c *call) remove(s *secret) *emulator.Failure {
-	if err := c.server.secrets.RemoveLocked(s.Ref()); err != nil {
-		c.server.Core().Logger.Error("a secret could not be removed", "secret", s.Name, "error", err)
-		return fail(codeInternal, "The secret could not be removed.")
-	}
-	return nil
+	return c.server.secrets.TryRemoveLocked(s.Ref(), fail(codeInternal, "The secret could not be removed."))
 }
 
 func restoreSecret(c *call, p nameParameters) (reply, *emulator.Failure) {
