@@ -198,7 +198,7 @@ func writtenData(d *framework.FieldData) (map[string]any, payload.Format, error)
 	case forms > 1:
 		return nil, "", engine.Refusef("more than one of data, value and binary is given; a version has one of them")
 	case data != nil:
-		return *data, "", nil
+		return *data, payload.JSON, nil
 	case value != nil:
 		return map[string]any{payload.Key: *value}, payload.Raw, nil
 	case binary != nil:
@@ -288,7 +288,7 @@ func describeVersion(ctx context.Context, e *engine.Engine, name string, number 
 	if version != nil {
 		resp := &logical.Response{Data: encodeVersion(version.Number, version.VersionInfo)}
 		resp.Data["custom_metadata"] = version.CustomMetadata
-		field, value, err := e.Present(ctx, name, version.Data)
+		field, value, err := e.Present(ctx, name, version.Number, version.Data)
 		resp.Data[field] = value
 		return resp, true, err
 	}

@@ -180,6 +180,10 @@ func rollback(ctx context.Context, e *engine.Engine, req *logical.Request, d *fr
 	if version == nil {
 		return nil, engine.Refusef("version %d of secret %q doesn't exist, is deleted or is destroyed; LIST secrets/%s/versions shows which can be brought back", number, name, name)
 	}
+	form, err := e.Form(ctx, name, uint64(number))
+	if err != nil {
+		return nil, err
+	}
 	cas := given[int](d, fieldCAS)
-	return apply(ctx, e, d, engine.Change{Name: name, Data: version.Data, CAS: cas, Request: kvstore.WriteRequest(req, name, version.Data, cas)})
+	return apply(ctx, e, d, engine.Change{Name: name, Data: version.Data, Implied: &form, CAS: cas, Request: kvstore.WriteRequest(req, name, version.Data, cas)})
 }

@@ -18,6 +18,9 @@ type activity struct {
 	since      time.Time
 	progress   map[string]*progress // by destination
 	changed    chan struct{}        // closed when progress changes, then replaced
+	// due is when the live version stops being live by itself; zero if never. The
+	// activity, and with it the mark, lasts until then.
+	due time.Time
 }
 
 // progress is how far one replica of a secret has come.
@@ -162,7 +165,10 @@ func (as *activities) start(name, destination string) (generation, doubt uint64,
 	if a == nil {
 		return 0, 0, false
 	}
-	p := a.progressLocked(destination)
+	p := a.progress[destination]
+	if p == nil {
+		return 0, 0, false
+	}
 	p.running = true
 	return a.generation, p.doubt, true
 }
@@ -171,20 +177,20 @@ func (as *activities) start(name, destination string) (generation, doubt uint64,
 func (as *activities) cleared(name, destination string, doubt uint64) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	if a := as.byName[name]; a != nil && a.progressLocked(destination).doubt == doubt {
-		a.progressLocked(destination).doubt = 0
+	if a := as.byName[name]; a != nil && a.progress[destination] != nil && a.progress[destination].doubt == doubt {
+		a.progress[destination].doubt = 0
 	}
 }
 
-// report changes a replica's progress.
+// report changes a replica's progress, if it has any.
 func (as *activities) report(name, destination string, change func(p *progress)) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	a := as.byName[name]
-	if a == nil {
+	if a == nil || a.progress[destination] == nil {
 		return
 	}
-	change(a.progressLocked(destination))
+	change(a.progress[destination])
 	a.wakeLocked()
 }
 
@@ -221,7 +227,7 @@ func (as *activities) converged(name string, destinations []string) bool {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	a := as.byName[name]
-	if a == nil {
+	if a == nil || !a.due.IsZero() {
 		return false
 	}
 	for _, destination := range destinations {
@@ -231,6 +237,15 @@ func (as *activities) converged(name string, destinations []string) bool {
 		}
 	}
 	return true
+}
+
+// expect notes when the live version stops being live by itself.
+func (as *activities) expect(name string, due time.Time) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if a := as.byName[name]; a != nil {
+		a.due = due
+	}
 }
 
 // settled tells whether there is nothing more to wait for since generation:
@@ -278,9 +293,6 @@ func (as *activities) outstanding() (counts map[string]map[State]int, oldest tim
 	defer as.mu.Unlock()
 	counts = map[string]map[State]int{}
 	for _, a := range as.byName {
-		if oldest.IsZero() || a.since.Before(oldest) {
-			oldest = a.since
-		}
 		for destination, p := range a.progress {
 			state := p.state
 			if p.settled == a.generation && (state == StateInSync || state == StateWithdrawn) {
@@ -288,6 +300,9 @@ func (as *activities) outstanding() (counts map[string]map[State]int, oldest tim
 			}
 			if p.settled != a.generation && state != StateRetrying && state != StateDisabled {
 				state = StatePending
+			}
+			if oldest.IsZero() || a.since.Before(oldest) {
+				oldest = a.since
 			}
 			if counts[destination] == nil {
 				counts[destination] = map[State]int{}

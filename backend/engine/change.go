@@ -80,6 +80,9 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 	if err != nil {
 		return Changed{}, err
 	}
+	if err := e.takeUpEarly(ctx, before); err != nil {
+		return Changed{}, err
+	}
 	next, data, err := e.prepare(ctx, c, before)
 	if err != nil {
 		return Changed{}, err
@@ -160,8 +163,15 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 		return nil, nil, err
 	}
 	data = c.Data
-	if c.Implied != nil {
-		next.Implied = *c.Implied
+	if c.Implied != nil && *c.Implied != next.implied(newestVersion) {
+		meta, err := e.store.ReadMetadata(ctx, e.storage, c.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if meta == nil {
+			meta = &kvstore.Metadata{}
+		}
+		next.imply(*c.Implied, meta.Current+1, meta.Oldest)
 	}
 	if c.Patch != nil && len(next.Settings.Destinations) > 0 {
 		if data, err = e.patched(ctx, c); err != nil {
@@ -204,7 +214,7 @@ func (e *Engine) want(ctx context.Context, s *Secret, ref string, data map[strin
 	if !o.destination.Allows(s.Name) {
 		return Refusef("destination %s doesn't take secret %q: its allowed_paths are %s", ref, s.Name, strings.Join(o.destination.AllowedPaths, ", "))
 	}
-	r := e.resolve(s, o.destination)
+	r := e.resolve(s, o.destination, newestVersion)
 	replica := s.Replicas[ref]
 	switch {
 	case replica == nil:
@@ -296,12 +306,8 @@ func (e *Engine) checkCAS(ctx context.Context, c Change) error {
 // begin notes a change of the secret and stores its mark. The caller holds the
 // secret's lock.
 func (e *Engine) begin(ctx context.Context, s *Secret) error {
-	if !e.resumed.Load() {
-		// A mark of an earlier life may wait to be taken up, and with it the
-		// doubt about what was attempted then.
-		if err := e.takeUpLocked(ctx, s); err != nil {
-			return err
-		}
+	if err := e.takeUpEarly(ctx, s); err != nil {
+		return err
 	}
 	now := time.Now().UTC()
 	if !e.activities.begin(s.Name, now, s.destinations()) {
@@ -313,6 +319,15 @@ func (e *Engine) begin(ctx context.Context, s *Secret) error {
 	}
 	e.activities.setMarked(s.Name, true)
 	return nil
+}
+
+// takeUpEarly takes up the secret's mark of an earlier life, if there may be one
+// that still waits for it, and with it the doubt about what was attempted then.
+func (e *Engine) takeUpEarly(ctx context.Context, s *Secret) error {
+	if e.resumed.Load() {
+		return nil
+	}
+	return e.takeUpLocked(ctx, s)
 }
 
 // completeDeletion ends a deletion that was broken off: the values go, if they
@@ -344,11 +359,15 @@ func (e *Engine) bury(ctx context.Context, s *Secret) error {
 			return err
 		}
 		if l != nil {
-			removal := e.resolve(s, l.current.Load().destination).removal
+			removal := e.resolve(s, l.current.Load().destination, newestVersion).removal
 			replica.Removal, replica.State = &removal, StateDeleting
 		}
 	}
-	s.Settings, s.Implied, s.Deleting = Settings{}, "", false
+	if len(s.Replicas) > 0 {
+		// Whatever comes under this name is another life, with ids of its own.
+		s.Incarnation, s.Born = max(s.Incarnation, 1)+1, time.Time{}
+	}
+	s.Settings, s.Forms, s.Deleting = Settings{}, nil, false
 	return e.storeSecret(ctx, s)
 }
 
@@ -364,6 +383,11 @@ func (e *Engine) Sync(ctx context.Context, name string) (Changed, error) {
 	}
 	if err := e.begin(ctx, s); err != nil {
 		return Changed{}, err
+	}
+	for _, ref := range s.destinations() {
+		if l := e.lanes.get(ref); l != nil {
+			l.current.Load().refused.Store(nil) // a person asks: try again
+		}
 	}
 	e.enqueueAll(s)
 	return Changed{Generation: e.activities.generation(name)}, nil

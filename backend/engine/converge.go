@@ -36,6 +36,7 @@ type convergence struct {
 	load       func(ctx context.Context) error
 	otherForms []string
 	format     string // identifies how the value is encoded
+	due        time.Time
 
 	have plan.Observed
 	// tagsFailure is why the remote was made without its tags.
@@ -163,15 +164,11 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 		id, err := c.perform(ctx, step)
 		if err != nil {
 			if provider.IsAmbiguous(err) {
-				c.have.Known = false
-				if step.Action == plan.Create && !c.o.abilities.ChangesTags {
-					// If it was made, then with these.
-					c.have.KeyAsked, c.have.Tags = c.want.KMSKeyID, c.want.Tags
-				}
+				c.have = plan.Doubtful(c.want, c.have, step, c.o.abilities)
 			}
 			return err
 		}
-		c.have = plan.Done(c.want, c.have, step, id)
+		c.have = plan.Done(c.want, c.have, step, id).Trimmed(c.o.kind.Limits)
 		switch {
 		case step.Action == plan.Create && c.tagsFailure != nil:
 			c.have.Tags = nil
@@ -248,7 +245,14 @@ func (c *convergence) call(ctx context.Context, remote func(context.Context) err
 			return fmt.Errorf("wait for the destination's turn: %w", err)
 		}
 	}
+	if r := c.o.refused.Load(); r != nil && time.Now().Before(r.until) {
+		return r.err
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return remote(ctx)
+	err := remote(ctx)
+	if err != nil && provider.ClassOf(err) == provider.ClassAuth {
+		c.o.refused.Store(&refusal{err: err, until: time.Now().Add(refusalTime)})
+	}
+	return err
 }

@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -139,31 +140,51 @@ func (e *Engine) background(work func(ctx context.Context)) {
 }
 
 // sweep marks and queues every secret with a replica at the destination, until
-// it has done so.
+// it has done so. What fails delays nothing else, and is tried again.
 func (e *Engine) sweep(ctx context.Context, ref string, how sweep) {
-	e.persist(ctx, "look through the replicas of destination "+ref, func() error { return e.sweepOnce(ctx, ref, how) })
-}
-
-func (e *Engine) sweepOnce(ctx context.Context, ref string, how sweep) error {
 	e.destLock.Lock()
 	change := e.sweeps[ref]
 	e.destLock.Unlock()
-	ids, err := claims.List(ctx, e.storage, ref+"/")
-	if err != nil {
+	var ids []string
+	e.persist(ctx, "list the replicas of destination "+ref, func() (err error) {
+		ids, err = claims.List(ctx, e.storage, ref+"/")
+		return err
+	})
+	e.persist(ctx, "look through the replicas of destination "+ref, func() error {
+		var err error
+		ids, err = retained(ctx, ids, func(id string) error { return e.sweepClaim(ctx, ref, ref+"/"+id, how) })
+		return err
+	})
+	e.persist(ctx, "note that the replicas of destination "+ref+" are looked through", func() error {
+		return e.endSweep(ctx, ref, change)
+	})
+}
+
+// retained does work for each id and returns those for which it failed.
+func retained(ctx context.Context, ids []string, work func(id string) error) (failed []string, err error) {
+	var errs []error
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			return failed, ctx.Err()
+		}
+		if err := work(id); err != nil {
+			failed, errs = append(failed, id), append(errs, err)
+		}
+	}
+	return failed, errors.Join(errs...)
+}
+
+func (e *Engine) sweepClaim(ctx context.Context, ref, id string, how sweep) error {
+	claim, err := claims.Get(ctx, e.storage, id)
+	if err != nil || claim == nil {
 		return err
 	}
-	for _, id := range ids {
-		claim, err := claims.Get(ctx, e.storage, ref+"/"+id)
-		if err != nil {
-			return err
-		}
-		if claim == nil {
-			continue
-		}
-		if err := e.touch(ctx, claim.Secret, ref, how); err != nil {
-			return err
-		}
-	}
+	return e.touch(ctx, claim.Secret, ref, how)
+}
+
+// endSweep removes the destination's note that a sweep is necessary, unless
+// another one became so.
+func (e *Engine) endSweep(ctx context.Context, ref string, change int) error {
 	e.destLock.Lock()
 	defer e.destLock.Unlock()
 	stored, err := destinations.Get(ctx, e.storage, ref)
@@ -198,12 +219,15 @@ func (e *Engine) resumeSweeps(ctx context.Context) {
 		return err
 	})
 	for _, ref := range refs {
-		e.persist(ctx, "read destination "+ref, func() error {
-			stored, err := destinations.Get(ctx, e.storage, ref)
-			if err != nil || stored == nil || stored.Sweep == "" {
+		e.background(func(ctx context.Context) {
+			var stored *destinationRecord
+			e.persist(ctx, "read destination "+ref, func() (err error) {
+				stored, err = destinations.Get(ctx, e.storage, ref)
 				return err
+			})
+			if stored != nil && stored.Sweep != "" {
+				e.sweep(ctx, ref, stored.Sweep)
 			}
-			return e.sweepOnce(ctx, ref, stored.Sweep)
 		})
 	}
 }

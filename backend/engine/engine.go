@@ -24,7 +24,6 @@ package engine
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -290,18 +289,9 @@ func (e *Engine) resume(ctx context.Context) {
 		e.log.Info("taking up pending replication", "secrets", len(ids))
 	}
 	e.persist(ctx, "take up pending secrets", func() error {
-		var failed []string
-		var errs []error
-		for _, id := range ids {
-			if err := e.takeUp(ctx, id); err != nil {
-				failed, errs = append(failed, id), append(errs, err)
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-		}
-		ids = failed
-		return errors.Join(errs...)
+		var err error
+		ids, err = retained(ctx, ids, func(id string) error { return e.takeUp(ctx, id) })
+		return err
 	})
 	if ctx.Err() == nil {
 		e.resumed.Store(true)

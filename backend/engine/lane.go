@@ -42,7 +42,21 @@ type opened struct {
 	abilities   provider.Abilities
 	limiter     *rate.Limiter // nil for no limit
 	transport   *http.Transport
+
+	// refused is set while the service doesn't accept the credentials. Trying
+	// them for every secret that waits could lock the key.
+	refused atomic.Pointer[refusal]
 }
+
+// refusal is why no call is made, and until when.
+type refusal struct {
+	err   error
+	until time.Time
+}
+
+// refusalTime is how long refused credentials aren't tried again, unless the
+// destination changes or a person syncs a secret.
+const refusalTime = blockedRetry / 3
 
 // lane is the work of one destination: its own queue and workers, so that a
 // slow or dead destination delays no other. The queue holds names of secrets; a

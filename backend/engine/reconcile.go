@@ -67,7 +67,7 @@ func (e *Engine) process(l *lane, name string) {
 		return
 	}
 	result, err := e.reconcile(l.ctx, o, name, doubt > 0)
-	if err == nil {
+	if err == nil && l.ctx.Err() == nil {
 		err = e.save(l.ctx, l.ref, name, generation, doubt, result)
 	}
 	switch {
@@ -81,6 +81,9 @@ func (e *Engine) process(l *lane, name string) {
 		l.queue.AddAfter(name, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
 	default:
 		l.backoff.forget(name)
+		if !result.due.IsZero() {
+			l.queue.AddAfter(name, time.Until(result.due)+time.Second)
+		}
 	}
 }
 
@@ -120,8 +123,9 @@ type outcome struct {
 	tags       *Failure // why the remote has no tags
 	format     string
 	presence   plan.Presence
-	removed    bool  // nothing is left to do for a replica that isn't wanted
-	err        error // why the replica isn't in sync
+	removed    bool      // nothing is left to do for a replica that isn't wanted
+	err        error     // why the replica isn't in sync
+	due        time.Time // when the live version stops being live by itself
 	born       time.Time
 	stale      bool // the replica is gone from the record: nothing to report
 }
@@ -174,6 +178,7 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name string, doubtful
 	}
 	out.err = c.converge(ctx)
 	out.observed, out.tags, out.format, out.presence = c.have, c.tagsFailure, c.format, c.want.Presence
+	out.due = c.due
 	out.removed = out.err == nil && (c.want.Presence == plan.Deleted || c.want.Presence == plan.Released)
 	return out, nil
 }
@@ -199,7 +204,11 @@ func (e *Engine) incarnate(ctx context.Context, s *Secret, meta *kvstore.Metadat
 // can't go to the destination.
 func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica *Replica, meta *kvstore.Metadata) error {
 	d := c.o.destination
-	r := e.resolve(s, d)
+	var live uint64
+	if meta != nil {
+		live = meta.Newest(time.Now())
+	}
+	r := e.resolve(s, d, live)
 	c.want = plan.Desired{
 		Owner: owner.For(e.mount.ID, s.Name), Description: r.description,
 		KMSKeyID: r.kmsKeyID, Tags: r.tags,
@@ -214,7 +223,6 @@ func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica 
 	if meta == nil {
 		return nil // its first write was broken off
 	}
-	live := meta.Newest(time.Now())
 	c.want.Version = plan.VersionNumber{Number: live, Incarnation: s.Incarnation}
 	c.want.Newest = meta.Current
 	c.want.Destroyed = destroyed(meta)
@@ -222,6 +230,7 @@ func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica 
 		return nil
 	}
 	c.want.Presence = plan.Live
+	c.due = meta.Versions[live].DeletionTime
 	c.load = func(ctx context.Context) error { return e.readValue(ctx, c, s, r, live) }
 	c.format = r.formatKey()
 	if c.have.Known && c.have.Current.Version.Same(c.want.Version) && c.have.Current.Digest != "" && replica.Format == c.format {
@@ -301,6 +310,7 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt u
 		}
 		return e.finish(ctx, s)
 	}
+	e.activities.expect(name, out.due)
 	next := replica.advance(out, e.failure)
 	if !replica.same(next) || s.Born.IsZero() && !out.born.IsZero() {
 		s.Replicas[ref] = next

@@ -8,6 +8,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
@@ -112,12 +114,42 @@ type Secret struct {
 	// Deleting is set before the KV store is asked to delete the secret, which
 	// takes it several steps: a deletion that was broken off is completed.
 	Deleting bool `json:"deleting,omitempty"`
-	// Implied is the format that follows from how the value was last written.
-	Implied  payload.Format `json:"implied_format,omitempty"`
-	Settings Settings       `json:"settings,omitzero"`
+	// Forms are the formats that follow from how values were written, oldest
+	// first: each holds from a version on.
+	Forms    []form   `json:"implied_formats,omitempty"`
+	Settings Settings `json:"settings,omitzero"`
 	// Replicas by destination. One that the settings no longer name is being
 	// removed.
 	Replicas map[string]*Replica `json:"replicas,omitempty"`
+}
+
+// form is the format that the way of writing implies, from a version on.
+type form struct {
+	From   uint64         `json:"from"`
+	Format payload.Format `json:"format"`
+}
+
+// implied is the format that follows from how a version was written.
+func (s *Secret) implied(version uint64) payload.Format {
+	for _, f := range slices.Backward(s.Forms) {
+		if f.From <= version {
+			return f.Format
+		}
+	}
+	return payload.JSON
+}
+
+// newestVersion stands for the version that is about to be written.
+const newestVersion = math.MaxUint64
+
+// imply notes the format of the versions from next on; what only versions below
+// oldest had is dropped.
+func (s *Secret) imply(format payload.Format, next, oldest uint64) {
+	forms := append(slices.Clone(s.Forms), form{From: next, Format: format})
+	for len(forms) > 1 && forms[1].From <= oldest {
+		forms = forms[1:]
+	}
+	s.Forms = forms
 }
 
 // clone is deep as far as anybody changes it.
@@ -134,7 +166,7 @@ func (s *Secret) clone() *Secret {
 
 // isEmpty tells whether there is nothing in it worth keeping.
 func (s *Secret) isEmpty() bool {
-	return s.Born.IsZero() && len(s.Replicas) == 0 && s.Settings.isZero() && s.Implied == ""
+	return s.Incarnation <= 1 && s.Born.IsZero() && len(s.Replicas) == 0 && s.Settings.isZero() && len(s.Forms) == 0
 }
 
 // State is where a replica is between Vault and its destination.

@@ -108,7 +108,9 @@ type resolved struct {
 	removal     Removal
 }
 
-func (e *Engine) resolve(s *Secret, d *Destination) resolved {
+// resolve works out how the replica of a version should look; newestVersion for
+// the one that is about to be written.
+func (e *Engine) resolve(s *Secret, d *Destination, version uint64) resolved {
 	kind := e.kinds[d.Type]
 	r := resolved{
 		remoteName:  s.Settings.RemoteName,
@@ -121,7 +123,7 @@ func (e *Engine) resolve(s *Secret, d *Destination) resolved {
 		r.remoteName = remotename.Derive(s.Name, kind.Limits.Name)
 	}
 	if r.format == "" {
-		r.format, r.implied = firstSet(s.Implied, payload.JSON), true
+		r.format, r.implied = s.implied(version), true
 	}
 	if len(d.CustomTags)+len(s.Settings.Tags) > 0 {
 		r.tags = map[string]string{}

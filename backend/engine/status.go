@@ -112,9 +112,12 @@ func (e *Engine) notes(s *Secret, replica *Replica, o *opened) []string {
 	if !have.Exists() || !s.wants(o.destination.Ref()) {
 		return notes
 	}
-	r := e.resolve(s, o.destination)
+	r := e.resolve(s, o.destination, newestVersion)
 	if !o.abilities.ChangesKey && r.kmsKeyID != "" && r.kmsKeyID != have.KeyAsked && r.kmsKeyID != have.KMSKeyID {
 		notes = append(notes, fmt.Sprintf("kms_key_id %s isn't in effect: %s fixes the key when the secret is created", r.kmsKeyID, o.kind.Title))
+	}
+	if r.kmsKeyID == "" && have.KeyAsked != "" {
+		notes = append(notes, fmt.Sprintf("no kms_key_id is set any more, but the remote secret keeps key %s", have.KeyAsked))
 	}
 	if !o.abilities.ChangesTags && replica.TagsFailure == nil && !maps.Equal(r.tags, have.Tags) {
 		notes = append(notes, "the tags asked for aren't in effect: here this version sets tags only when it creates the remote secret")
@@ -212,6 +215,15 @@ func (e *Engine) ReadMetadata(ctx context.Context, name string) (*kvstore.Metada
 	return e.store.ReadMetadata(ctx, e.storage, name)
 }
 
+// Form is the format that follows from how a version was written.
+func (e *Engine) Form(ctx context.Context, name string, version uint64) (payload.Format, error) {
+	s, err := e.load(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	return s.implied(version), nil
+}
+
 // Forward hands a request that reads the KV store to it, unchanged.
 func (e *Engine) Forward(ctx context.Context, req *logical.Request) (*logical.Response, error) {
 	return e.store.Handle(ctx, req)
@@ -219,7 +231,7 @@ func (e *Engine) Forward(ctx context.Context, req *logical.Request) (*logical.Re
 
 // Present returns a value in the form in which it was written, and the name of
 // that form: data, value or binary.
-func (e *Engine) Present(ctx context.Context, name string, data map[string]any) (form string, value any, err error) {
+func (e *Engine) Present(ctx context.Context, name string, version uint64, data map[string]any) (form string, value any, err error) {
 	s, err := e.load(ctx, name)
 	if err != nil {
 		return "", nil, err
@@ -227,9 +239,9 @@ func (e *Engine) Present(ctx context.Context, name string, data map[string]any) 
 	text, isText := data[payload.Key].(string)
 	switch {
 	case len(data) != 1 || !isText:
-	case s.Implied == payload.Raw:
+	case s.implied(version) == payload.Raw:
 		return "value", text, nil
-	case s.Implied == payload.Binary && payload.Fits(data, payload.Binary):
+	case s.implied(version) == payload.Binary && payload.Fits(data, payload.Binary):
 		return "binary", text, nil
 	}
 	return "data", data, nil

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
@@ -72,17 +73,17 @@ func enabling(steps []Step, have Observed) []Step {
 func tagChanges(want Desired, have Observed) (set map[string]string, remove []string) {
 	set = map[string]string{}
 	for key, value := range want.Tags {
-		if had, found := have.Tags[key]; !found || had != value {
+		if had, found := have.Tags[key]; !found || had != value || slices.Contains(have.TagsInDoubt, key) {
 			set[key] = value
 		}
 	}
-	for key := range have.Tags {
+	for _, key := range slices.Concat(slices.Collect(maps.Keys(have.Tags)), have.TagsInDoubt) {
 		if _, keep := want.Tags[key]; !keep {
 			remove = append(remove, key)
 		}
 	}
 	slices.Sort(remove)
-	return set, remove
+	return set, slices.Compact(remove)
 }
 
 // creation makes the secret with its first version, history before pointer.
@@ -229,6 +230,8 @@ func mayTouch(want Desired, have Observed) *provider.Error {
 			Class:   provider.ClassOwnership,
 			Message: fmt.Sprintf("the remote secret is of the cloud-managed type %s, its value is made by the cloud and is never written", have.Type),
 		}
+	case mark.IsZero() && have.Unmarked && want.Presence == Live:
+		return nil // it is wanted again before the release was over
 	case mark.IsZero():
 		return &provider.Error{
 			Class:   provider.ClassOwnership,

@@ -111,6 +111,11 @@ type Observed struct {
 	KeyAsked string            `json:"key_asked,omitempty"`
 	Tags     map[string]string `json:"tags,omitempty"`
 
+	// TagsInDoubt are keys of tags that we may have set besides Tags.
+	TagsInDoubt []string `json:"tags_in_doubt,omitempty"`
+	// Unmarked is set when it was us who took our mark off.
+	Unmarked bool `json:"unmarked,omitempty"`
+
 	// Versions are the ids that the remote holds, oldest first.
 	Versions []Version `json:"versions,omitempty"`
 	// Current is what readers get without naming a version.

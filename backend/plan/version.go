@@ -4,6 +4,7 @@
 package plan
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -69,7 +70,7 @@ func Seen(s provider.Secret, versions []provider.Version, before Observed, servi
 		Known: true, Looked: true,
 		State: s.State, CloudManaged: s.CloudManaged,
 		Description: s.Description, KMSKeyID: s.KMSKeyID, DeletionTime: s.DeletionTime,
-		KeyAsked: before.KeyAsked, Tags: before.Tags,
+		KeyAsked: before.KeyAsked, Tags: before.Tags, TagsInDoubt: before.TagsInDoubt, Unmarked: before.Unmarked,
 	}
 	if s.CloudManaged {
 		seen.Type = s.Type
@@ -125,11 +126,12 @@ func Done(want Desired, have Observed, step Step, id string) Observed {
 		kept, _ := have.version(step.VersionID)
 		next.Current = Current(kept)
 	case ChangeTags:
-		next.Tags = want.Tags
+		next.Tags, next.TagsInDoubt = want.Tags, nil
 	case ChangeKey:
 		next.KeyAsked, next.KMSKeyID = step.KMSKeyID, ""
 	case SetDescription:
 		next.Description = step.Description
+		next.Unmarked = have.Owner() == want.Owner && next.Owner().IsZero()
 	case Enable:
 		// Values can be read from here on, so a look would now tell more.
 		next.State, next.Looked = provider.StateEnabled, false
@@ -183,5 +185,44 @@ func (o Observed) Identified(id string, number VersionNumber, digest string) Obs
 	if o.Current.ID == id {
 		o.Current.Version, o.Current.Digest = number, digest
 	}
+	return o
+}
+
+// Doubtful is the observed state after step was attempted on have and nobody
+// knows whether it took effect.
+func Doubtful(want Desired, have Observed, step Step, can provider.Abilities) Observed {
+	have.Known = false
+	switch {
+	case step.Action == Create && !can.ChangesTags:
+		// If it was made, then with these.
+		have.KeyAsked, have.Tags = want.KMSKeyID, want.Tags
+	case step.Action == Create:
+		have.KeyAsked, have.TagsInDoubt = want.KMSKeyID, slices.Sorted(maps.Keys(want.Tags))
+	case step.Action == ChangeTags:
+		keys := slices.Concat(have.TagsInDoubt, slices.Sorted(maps.Keys(step.SetTags)))
+		slices.Sort(keys)
+		have.TagsInDoubt = slices.Compact(keys)
+	case step.Action == SetDescription && have.Owner() == want.Owner && step.Description != want.Description:
+		have.Unmarked = true
+	}
+	return have
+}
+
+// Trimmed forgets the oldest versions where the service drops them by itself, so
+// that what is remembered doesn't grow with history.
+func (o Observed) Trimmed(limits provider.Limits) Observed {
+	if !limits.EvictsVersions || limits.Versions == 0 || len(o.Versions) <= limits.Versions {
+		return o
+	}
+	surplus := len(o.Versions) - limits.Versions
+	kept := make([]Version, 0, limits.Versions)
+	for _, v := range o.Versions {
+		if surplus > 0 && v.ID != o.Current.ID {
+			surplus--
+			continue
+		}
+		kept = append(kept, v)
+	}
+	o.Versions = kept
 	return o
 }

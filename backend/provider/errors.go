@@ -44,7 +44,7 @@ var classRules = map[Class]classRule{
 	ClassUnavailable: {true, false, "nothing if the service is down for a moment; otherwise check endpoint, network and proxy of the destination"},
 	ClassNotFound:    {true, false, "nothing: the replica is looked at again and made anew"},
 	ClassExists:      {true, false, "nothing: the remote secret is looked at before the next try"},
-	ClassConflict:    {false, false, "look at the remote secret; when it is as it should be, sync the secret"},
+	ClassConflict:    {false, true, "look at the remote secret; when it is as it should be, sync the secret"},
 	ClassOwnership:   {false, false, "choose another remote_name, or remove or rename the remote secret if it isn't needed, then sync the secret"},
 	ClassLimit:       {false, true, "raise the quota at the cloud or delete what isn't needed there, then sync the secret"},
 	ClassInvalid:     {false, false, "change the secret or its settings as the message says"},
