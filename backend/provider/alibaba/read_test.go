@@ -80,8 +80,8 @@ func TestListingVersionsEnds(t *testing.T) {
 				return cloud.RoundTrip(r)
 			}))
 			versions, err := d.Versions(t.Context(), "app/db")
-			if err != nil || len(versions) != c.want {
-				t.Errorf("versions %v, %v", versions, err)
+			if err != nil || len(versions) != c.want || page != 2 {
+				t.Errorf("versions %v after %d pages, %v", versions, page, err)
 			}
 		})
 	}

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/kms"
@@ -19,9 +18,6 @@ import (
 
 // Create implements provider.Writer by CreateSecret.
 func (d *destination) Create(ctx context.Context, name string, s provider.NewSecret) (provider.Created, error) {
-	if err := checkName(name); err != nil {
-		return provider.Created{}, err
-	}
 	request := kms.CreateCreateSecretRequest()
 	request.SecretName = name
 	request.VersionId = s.VersionID
@@ -41,14 +37,6 @@ func (d *destination) Create(ctx context.Context, name string, s provider.NewSec
 		return provider.Created{}, failedCall{operation: "CreateSecret"}.incomprehensible()
 	}
 	return provider.Created{VersionID: s.VersionID}, nil
-}
-
-// checkName refuses what only secrets that the cloud manages may be called.
-func checkName(name string) error {
-	if strings.HasPrefix(name, "acs/") {
-		return invalid(`remote names that start with "acs/" are reserved by the cloud; choose another remote_name`)
-	}
-	return nil
 }
 
 // tagList is tags in the form of CreateSecret.
