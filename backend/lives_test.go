@@ -56,7 +56,7 @@ func dieAfterCreate(t *testing.T, m *mount, region *providertest.Region) (takeUp
 		}
 		return nil
 	})
-	m.storage.fail(func(operation, key string) error {
+	m.storage.fail(func(operation, _ string) error {
 		if made.Load() && operation != "get" {
 			return errDied
 		}

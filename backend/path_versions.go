@@ -185,5 +185,7 @@ func rollback(ctx context.Context, e *engine.Engine, req *logical.Request, d *fr
 		return nil, err
 	}
 	cas := given[int](d, fieldCAS)
-	return apply(ctx, e, d, engine.Change{Name: name, Data: version.Data, Implied: &form, CAS: cas, Request: kvstore.WriteRequest(req, name, version.Data, cas)})
+	return apply(ctx, e, d, engine.Change{
+		Name: name, Data: version.Data, Implied: &form, CAS: cas, Request: kvstore.WriteRequest(req, name, version.Data, cas),
+	})
 }

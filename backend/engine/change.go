@@ -163,15 +163,8 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 		return nil, nil, err
 	}
 	data = c.Data
-	if c.Implied != nil && *c.Implied != next.implied(newestVersion) {
-		meta, err := e.store.ReadMetadata(ctx, e.storage, c.Name)
-		if err != nil {
-			return nil, nil, err
-		}
-		if meta == nil {
-			meta = &kvstore.Metadata{}
-		}
-		next.imply(*c.Implied, meta.Current+1, meta.Oldest)
+	if err := e.noteForm(ctx, c, next); err != nil {
+		return nil, nil, err
 	}
 	if c.Patch != nil && len(next.Settings.Destinations) > 0 {
 		if data, err = e.patched(ctx, c); err != nil {
@@ -198,6 +191,23 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 		}
 	}
 	return next, data, nil
+}
+
+// noteForm notes the format that the way of writing implies, if it is another
+// one than that of the version before.
+func (e *Engine) noteForm(ctx context.Context, c Change, next *Secret) error {
+	if c.Implied == nil || *c.Implied == next.implied(newestVersion) {
+		return nil
+	}
+	meta, err := e.store.ReadMetadata(ctx, e.storage, c.Name)
+	if err != nil {
+		return err
+	}
+	if meta == nil {
+		meta = &kvstore.Metadata{}
+	}
+	next.imply(*c.Implied, meta.Current+1, meta.Oldest)
+	return nil
 }
 
 // want makes sure that the secret has a replica at the destination, and refuses
