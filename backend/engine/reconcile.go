@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"time"
 
@@ -114,20 +113,6 @@ func (e *Engine) failure(err error) *Failure {
 		f.Code, f.RequestID = remote.Code, remote.RequestID
 	}
 	return f
-}
-
-// outcome is what one convergence did.
-type outcome struct {
-	remoteName string // that it worked on
-	observed   plan.Observed
-	tags       *Failure // why the remote has no tags
-	format     string
-	presence   plan.Presence
-	removed    bool      // nothing is left to do for a replica that isn't wanted
-	err        error     // why the replica isn't in sync
-	due        time.Time // when the live version stops being live by itself
-	born       time.Time
-	stale      bool // the replica is gone from the record: nothing to report
 }
 
 // reconcile makes one replica what it should be. Its error is a failure of our
@@ -289,118 +274,5 @@ func (r *Removal) presence() (plan.Presence, time.Duration) {
 	}
 }
 
-// save stores what a convergence did and ends the secret's work if that was the
-// last of it.
-func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt uint64, out outcome) error {
-	defer e.lock(name)()
-	s, err := e.load(ctx, name)
-	if err != nil {
-		return err
-	}
-	replica := s.Replicas[ref]
-	switch {
-	case replica == nil:
-		e.activities.forget(name, ref)
-		return e.finish(ctx, s)
-	case replica.RemoteName != out.remoteName:
-		return nil // renamed meanwhile, and queued again by that
-	case out.removed && !s.wants(ref):
-		if err := e.dropReplica(ctx, s, ref); err != nil {
-			return err
-		}
-		return e.finish(ctx, s)
-	}
-	e.activities.expect(name, out.due)
-	next := replica.advance(out, e.failure)
-	if !replica.same(next) || s.Born.IsZero() && !out.born.IsZero() {
-		s.Replicas[ref] = next
-		if s.Born.IsZero() {
-			s.Born = out.born
-		}
-		if err := e.storeSecret(ctx, s); err != nil {
-			return err
-		}
-	}
-	e.activities.report(name, ref, func(p *progress) {
-		p.state, p.failure = next.State, next.Failure
-		if next.State != StateRetrying {
-			p.settled, p.attempts, p.nextRetry = generation, 0, time.Time{}
-		}
-	})
-	if next.Observed.Known {
-		e.activities.cleared(name, ref, doubt)
-	} else {
-		e.activities.doubt(name, ref)
-	}
-	return e.finish(ctx, s)
-}
-
-// finish removes the pending mark when every replica is in sync. The caller
-// holds the secret's lock.
-func (e *Engine) finish(ctx context.Context, s *Secret) error {
-	if !e.activities.converged(s.Name, s.destinations()) {
-		return nil
-	}
-	e.activities.setMarked(s.Name, false) // whatever comes of it
-	if err := pendings.Delete(ctx, e.storage, e.mount.id(s.Name)); err != nil {
-		return err
-	}
-	e.activities.end(s.Name)
-	return nil
-}
-
-// dropReplica forgets a replica and gives its remote name free. The caller
-// holds the secret's lock. The record goes first: a claim that is left over is
-// recognised as such, a missing one would not be.
-func (e *Engine) dropReplica(ctx context.Context, s *Secret, ref string) error {
-	remoteName := s.Replicas[ref].RemoteName
-	delete(s.Replicas, ref)
-	if err := e.storeSecret(ctx, s); err != nil {
-		return err
-	}
-	e.activities.forget(s.Name, ref)
-	return e.releaseClaim(ctx, s.Name, ref, remoteName)
-}
-
 // wants tells whether the secret should have a replica at the destination.
 func (s *Secret) wants(ref string) bool { return slices.Contains(s.Settings.Destinations, ref) }
-
-// advance returns the replica after a convergence.
-func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
-	next := *r
-	next.Observed, next.TagsFailure = out.observed, out.tags
-	next.Observed.Looked = false
-	if out.err != nil {
-		next.State = StateBlocked
-		if provider.ClassOf(out.err).Recovers() {
-			next.State = StateRetrying
-		}
-		failure := describe(out.err)
-		if r.Failure != nil && r.Failure.Class == failure.Class {
-			failure.Time = r.Failure.Time
-		}
-		next.Failure = failure
-		return &next
-	}
-	next.State, next.Failure, next.Format = StateInSync, nil, out.format
-	if out.presence == plan.Withdrawn {
-		next.State = StateWithdrawn
-	}
-	if !r.same(&next) {
-		next.LastSync = time.Now().UTC()
-	}
-	return &next
-}
-
-// same tells whether storing other instead of r would change anything worth a
-// write: the request id of yet another failure of one kind isn't.
-func (r *Replica) same(other *Replica) bool {
-	a, b := *r, *other
-	for _, replica := range []*Replica{&a, &b} {
-		replica.LastSync = time.Time{}
-		if replica.Failure != nil {
-			replica.Failure = &Failure{Class: replica.Failure.Class, Code: replica.Failure.Code}
-		}
-	}
-	return reflect.DeepEqual(a, b)
-}

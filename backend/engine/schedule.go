@@ -1,0 +1,138 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// begin notes a change of the secret and stores its mark. The caller holds the
+// secret's lock.
+func (e *Engine) begin(ctx context.Context, s *Secret) error {
+	if err := e.takeUpEarly(ctx, s); err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	if !e.activities.begin(s.Name, now, s.destinations()) {
+		return nil
+	}
+	if err := pendings.Put(ctx, e.storage, e.mount.id(s.Name), &pendingRecord{Name: s.Name, Since: now}); err != nil {
+		e.activities.end(s.Name)
+		return err
+	}
+	e.activities.setMarked(s.Name, true)
+	return nil
+}
+
+// takeUpEarly takes up the secret's mark of an earlier life, if there may be one
+// that still waits for it, and with it the doubt about what was attempted then.
+func (e *Engine) takeUpEarly(ctx context.Context, s *Secret) error {
+	if e.resumed.Load() {
+		return nil
+	}
+	return e.takeUpLocked(ctx, s)
+}
+
+// Sync queues a secret's replicas now, also those that are blocked.
+func (e *Engine) Sync(ctx context.Context, name string) (Changed, error) {
+	defer e.lock(name)()
+	s, err := e.load(ctx, name)
+	if err != nil {
+		return Changed{}, err
+	}
+	if len(s.Replicas) == 0 {
+		return Changed{}, Refusef("secret %q has no destinations; give it some with destinations=type/name at secrets/%s", name, name)
+	}
+	if err := e.begin(ctx, s); err != nil {
+		return Changed{}, err
+	}
+	for _, ref := range s.destinations() {
+		if l := e.lanes.get(ref); l != nil {
+			l.current.Load().refused.Store(nil) // a person asks: try again
+		}
+	}
+	e.enqueueAll(s)
+	return Changed{Generation: e.activities.generation(name)}, nil
+}
+
+// enqueueAll puts the secret in the queue of each of its destinations, to be
+// worked on at once.
+func (e *Engine) enqueueAll(s *Secret) {
+	for _, ref := range s.destinations() {
+		e.enqueueAt(ref, s.Name)
+	}
+}
+
+// enqueueAt queues the secret at one destination. If that isn't open and can't be
+// opened right now, it is tried in the background: a request that ends, or a
+// storage that stumbles, must not leave the secret unqueued.
+func (e *Engine) enqueueAt(ref, name string) {
+	if l := e.lanes.get(ref); l != nil {
+		l.add(name)
+		return
+	}
+	e.background(func(ctx context.Context) {
+		e.persist(ctx, "open destination "+ref, func() error {
+			l, err := e.lane(ctx, ref)
+			if l != nil {
+				l.add(name)
+			}
+			return err
+		})
+	})
+}
+
+// persist calls work until it succeeds or ctx is done, ever more slowly.
+func (e *Engine) persist(ctx context.Context, what string, work func() error) {
+	for attempt := 0; ; attempt++ {
+		err := work()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		e.log.Error("background work failed, it is tried again", "work", what, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(min(firstRetry<<min(attempt, 6), time.Minute)):
+		}
+	}
+}
+
+// enqueue queues the outstanding replicas of a secret.
+func (e *Engine) enqueue(name string) {
+	outstanding, _ := e.activities.snapshot(name)
+	for ref := range outstanding {
+		e.enqueueAt(ref, name)
+	}
+}
+
+// answerTime is kept of a request's time for answering it.
+const answerTime = time.Second
+
+// Wait blocks until the secret's replicas are in sync as of generation, or can't
+// go on by themselves, or until ctx is done or the time is over. It doesn't tell
+// which; Status does. Replication goes on in any case.
+func (e *Engine) Wait(ctx context.Context, name string, generation uint64, limit time.Duration) {
+	if generation == 0 || limit <= 0 {
+		return
+	}
+	until := time.Now().Add(limit)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Add(-answerTime).Before(until) {
+		until = deadline.Add(-answerTime)
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	for {
+		done, changed := e.activities.settled(name, generation)
+		if done {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
