@@ -32,7 +32,9 @@ func TestWrongCredentialsAreSaidAndCorrectedWithoutAWrite(t *testing.T) {
 				cases++
 				name := secretName + strings.Repeat("x", cases)
 				r.Vault.Write("destinations/"+service.Destination, map[string]any{test.field: test.value})
-				answer := r.Vault.Write("secrets/"+name, map[string]any{"value": "only", "destinations": service.Destination})
+				answer := r.Vault.Write("secrets/"+name, map[string]any{
+					"value": "only", "destinations": service.Destination, "wait": harness.Patience.String(),
+				})
 				if len(answer.Warnings) != 1 || !strings.Contains(answer.Warnings[0], "credentials of the destination") {
 					t.Errorf("the warnings of the write are %q", answer.Warnings)
 				}

@@ -181,7 +181,5 @@ func TestKVPutNeedsOneLineOfPolicy(t *testing.T) {
 	if _, err := r.Vault.As(token).TryCLI("", "kv", "put", "-mount=cloudsync", "team-b/db", "password=3"); err == nil {
 		t.Error("another team's secret can be written")
 	}
-	if got := r.Cloud.Current(remoteName); got != `{"password":"3"}` {
-		t.Errorf("the cloud has %q", got)
-	}
+	r.AwaitCurrent(secretName, `{"password":"3"}`)
 }

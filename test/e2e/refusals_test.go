@@ -165,12 +165,26 @@ func checkNothing(t *testing.T, r harness.Replication, secret string) {
 
 func TestARefusedDestinationIsNotStored(t *testing.T) {
 	r := harness.Start(t, harness.Dev, harness.Services...)
+	type setting struct {
+		name, field string
+		value       any
+		says        []string
+	}
+	own := map[string][]setting{
+		"tencent-ssm": {
+			{"a pointer that looks like a version", "current_version_id", "v1", []string{"current_version_id", `"v1"`}},
+		},
+		"alicloud-kms": {
+			{"an instance that is none", "kms_instance_id", "default", []string{"kms_instance_id", "kst-"}},
+			{"a setting of another cloud", "project_id", "x", []string{`unknown parameter "project_id"`}},
+		},
+		"huawei-csms": {
+			{"no project", "project_id", "", []string{"project_id"}},
+			{"the name of a project", "project_id", "cn-north-4", []string{"project_id", "32 hexadecimal digits"}},
+		},
+	}
 	for _, cloud := range r.Clouds {
-		for _, test := range []struct {
-			name, field string
-			value       any
-			says        []string
-		}{
+		for _, test := range append(own[cloud.Service.Type], []setting{
 			{"plain http", "endpoint", "http://192.0.2.1", []string{"endpoint http://192.0.2.1", "loopback", "https"}},
 			{"an endpoint with a path", "endpoint", "https://cloud.example.com/path", []string{"endpoint", "path"}},
 			{"an endpoint with a password", "endpoint", "https://user:password@cloud.example.com", []string{"endpoint", "user name"}},
@@ -180,9 +194,9 @@ func TestARefusedDestinationIsNotStored(t *testing.T) {
 			{"a window that the cloud hasn't", "recovery_window_days", 31, []string{"recovery_window_days", "31", "30"}},
 			{"a bad glob", "allowed_paths", "team-a/[", []string{"allowed_paths", `"team-a/["`}},
 			{"certificates that are none", "ca_cert", "x", []string{"ca_cert"}},
-			{"a reserved tag", "custom_tags", map[string]any{"": "x"}, []string{"custom_tags"}},
+			{"a tag without a key", "custom_tags", map[string]any{"": "x"}, []string{"custom_tags"}},
 			{"an unknown way to authenticate", "auth_method", "magic", []string{"auth_method", `"magic"`, "access_key"}},
-		} {
+		}...) {
 			t.Run(cloud.Service.Type+", "+test.name, func(t *testing.T) {
 				settings := cloud.Settings()
 				settings[test.field] = test.value
@@ -222,7 +236,7 @@ func TestWhatJustFitsArrives(t *testing.T) {
 			{"tag", "tag", map[string]any{"value": "1", "tags": strings.Repeat("k", 127) + "=" + strings.Repeat("v", 127)}, "1"},
 		} {
 			t.Run(cloud.Service.Type+", "+test.name, func(t *testing.T) {
-				test.body["destinations"] = cloud.Service.Destination
+				test.body["destinations"], test.body["wait"] = cloud.Service.Destination, harness.Patience.String()
 				if answer := r.Vault.Write("secrets/"+test.secret, test.body); answer.Data["state"] != "in_sync" {
 					t.Errorf("the state is %v: %v", answer.Data["state"], answer.Warnings)
 				}

@@ -47,10 +47,12 @@ func (r Replication) Destinations() []string {
 	return destinations
 }
 
-// Write writes a secret with all clouds as its destinations.
+// Write writes a secret with all clouds as its destinations, and waits until it
+// is there.
 func (r Replication) Write(secret string, data map[string]any) {
 	r.Vault.tb.Helper()
 	r.Vault.Write("secrets/"+secret, map[string]any{"data": data, "destinations": r.Destinations()})
+	r.AwaitState(secret, "in_sync")
 }
 
 // AwaitText waits until the cloud has that text under a version id.
