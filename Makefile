@@ -47,7 +47,7 @@ vault: ## Provide a real Vault as bin/vault, for demo and tests (first build: so
 	@scripts/build-vault $(BIN)/vault
 
 .PHONY: demo
-demo: build vault ## Replicate a secret from a real Vault into an emulated cloud, step by step
+demo: build vault ## Replicate a secret from a real Vault into emulated clouds, step by step
 	@scripts/demo
 
 .PHONY: clean

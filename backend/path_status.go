@@ -163,7 +163,7 @@ func encodeStatus(ctx context.Context, e *engine.Engine, status *engine.SecretSt
 func encodeReplica(r engine.ReplicaStatus) map[string]any {
 	replica := map[string]any{
 		"state": string(r.State), "remote_name": r.RemoteName,
-		"version": r.Version, "remote_version": r.VersionID, "labels": r.Labels, "versions": encodeRemoteVersions(r.Versions),
+		"version": r.Version, "remote_version": r.VersionID, "labels": append([]string{}, r.Labels...), "versions": encodeRemoteVersions(r.Versions),
 		"attempts": r.Attempts, "next_retry": encodeTime(r.NextRetry), "last_sync": encodeTime(r.LastSync),
 		"kms_key_id": r.KMSKeyID, "tags": r.Tags,
 	}

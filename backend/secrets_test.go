@@ -175,7 +175,7 @@ func TestBadInputIsRefusedWithAClearErrorAndNothingIsStored(t *testing.T) {
 		{
 			"a value that is too large", "secrets/s",
 			map[string]any{"value": strings.Repeat("x", 32<<10+1), "destinations": "memory/main"},
-			[]string{"memory/main", "data", "32769 bytes", "limit is 32768"},
+			[]string{"memory/main", "value", "32769 bytes", "limit is 32768"},
 		},
 		{
 			"a value that is too large through data/", "data/present",

@@ -234,7 +234,7 @@ func (e *Engine) want(ctx context.Context, s *Secret, ref string, data map[strin
 	default:
 		return Refusef("destination %s: the replica exists as %q, or is being made, and can't be renamed; take the destination away from the secret first, which leaves the remote secret in place", ref, replica.RemoteName)
 	}
-	if err := r.check(o.destination, o.kind.Limits, data); err != nil {
+	if err := r.check(o.destination, o.kind.Limits, data, valueField(s.implied(newestVersion))); err != nil {
 		return err
 	}
 	if replica == nil || replica.RemoteName != r.remoteName {
@@ -308,7 +308,7 @@ func (e *Engine) checkCAS(ctx context.Context, c Change) error {
 		current = meta.Current
 	}
 	if *c.CAS < 0 || uint64(*c.CAS) != current {
-		return Refusef("check-and-set parameter did not match the current version")
+		return Refusef("cas: check-and-set parameter did not match the current version, which is %d", current)
 	}
 	return nil
 }

@@ -247,7 +247,7 @@ func (e *Engine) readValue(ctx context.Context, c *convergence, s *Secret, r res
 	if version == nil {
 		return errChanging
 	}
-	if err := r.check(c.o.destination, c.o.kind.Limits, version.Data); err != nil {
+	if err := r.check(c.o.destination, c.o.kind.Limits, version.Data, valueField(s.implied(live))); err != nil {
 		return err
 	}
 	c.value, _ = r.encode(version.Data) // checked just now

@@ -141,6 +141,18 @@ func (r resolved) encode(data map[string]any) (provider.Value, error) {
 	return payload.Encode(data, r.format)
 }
 
+// valueField is the parameter by which a value of that form is given.
+func valueField(f payload.Format) string {
+	switch f {
+	case payload.Raw:
+		return "value"
+	case payload.Binary:
+		return "binary"
+	default:
+		return "data"
+	}
+}
+
 // formatKey identifies how a value is encoded: with the same key, the same data
 // gives the same bytes.
 func (r resolved) formatKey() string {
@@ -151,8 +163,8 @@ func (r resolved) formatKey() string {
 }
 
 // check refuses what could never succeed at the destination. A nil data means
-// that there is no value to check.
-func (r resolved) check(d *Destination, limits provider.Limits, data map[string]any) error {
+// that there is no value to check; field is how people gave it.
+func (r resolved) check(d *Destination, limits provider.Limits, data map[string]any, field string) error {
 	if err := limits.Name.Check(r.remoteName); err != nil {
 		return Refusef("destination %s: %v (remote name %q); set remote_name to a name that fits", d.Ref(), err, abbreviate(r.remoteName))
 	}
@@ -167,10 +179,10 @@ func (r resolved) check(d *Destination, limits provider.Limits, data map[string]
 	}
 	value, err := r.encode(data)
 	if err != nil {
-		return Refusef("destination %s: data: %v", d.Ref(), err)
+		return Refusef("destination %s: %s: %v", d.Ref(), field, err)
 	}
 	if err := limits.CheckValue(value); err != nil {
-		return Refusef("destination %s: data: %v", d.Ref(), err)
+		return Refusef("destination %s: %s: %v", d.Ref(), field, err)
 	}
 	return nil
 }

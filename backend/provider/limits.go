@@ -117,11 +117,11 @@ func (l Limits) Largest(binary bool) int {
 func (l Limits) CheckValue(v Value) error {
 	switch {
 	case v.Len() > l.Largest(v.IsBinary()):
-		return invalidf("the value has %d bytes as sent to the cloud, the limit is %d", v.Len(), l.Largest(v.IsBinary()))
+		return invalidf("it has %d bytes, the limit is %d", v.Len(), l.Largest(v.IsBinary()))
 	case v.Len() == 0 && !l.EmptyValue:
-		return invalidf("the value is empty, and the service stores no empty values")
+		return invalidf("it is empty, and the service stores no empty values")
 	case !v.ValidText():
-		return invalidf("the value isn't UTF-8 text; send it as binary")
+		return invalidf("it isn't UTF-8 text; send it as binary")
 	}
 	return nil
 }

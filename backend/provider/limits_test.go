@@ -58,12 +58,12 @@ func TestValues(t *testing.T) {
 		want   string
 	}{
 		"text of the limit":            {limits, provider.Text("1234"), ""},
-		"text above the limit":         {limits, provider.Text("12345"), "5 bytes as sent to the cloud, the limit is 4"},
+		"text above the limit":         {limits, provider.Text("12345"), "5 bytes, the limit is 4"},
 		"characters count by bytes":    {limits, provider.Text("éé€"), "7 bytes"},
 		"binary counts before base64":  {limits, provider.Binary([]byte{1, 2, 3, 4}), ""},
 		"binary above the limit":       {limits, provider.Binary(make([]byte, 5)), "5 bytes"},
 		"binary of a limit of its own": {encoding, provider.Binary(make([]byte, 3)), ""},
-		"binary above its own limit":   {encoding, provider.Binary(make([]byte, 4)), "4 bytes as sent to the cloud, the limit is 3"},
+		"binary above its own limit":   {encoding, provider.Binary(make([]byte, 4)), "4 bytes, the limit is 3"},
 		"text beside such a limit":     {encoding, provider.Text("1234"), ""},
 		"an empty value":               {limits, provider.Text(""), "empty"},
 		"an empty value where allowed": {emptying, provider.Text(""), ""},
