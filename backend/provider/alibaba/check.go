@@ -49,9 +49,9 @@ func (d *destination) Check(ctx context.Context) ([]provider.Finding, error) {
 // probe makes the first call. It returns the service's time, the zero one if the
 // answer has none, and no error if the secret is absent as it should be.
 func (d *destination) probe(ctx context.Context) (time.Time, error) {
-	failure := failedCall{operation: "DescribeSecret", secrets: d.secrets(nil)}
+	failure := failed("DescribeSecret", d.secrets(nil)...)
 	if ctx.Err() != nil {
-		return time.Time{}, failure.interrupted(ctx.Err(), false)
+		return time.Time{}, failure.Interrupted(ctx.Err(), false)
 	}
 	request := kms.CreateDescribeSecretRequest()
 	request.SecretName = absentName
@@ -77,7 +77,7 @@ func interruptedCheck(ctx context.Context, err error) error {
 	if errors.Is(err, ctx.Err()) {
 		return err
 	}
-	return failedCall{operation: "DescribeSecret"}.interrupted(ctx.Err(), false)
+	return failed("DescribeSecret").Interrupted(ctx.Err(), false)
 }
 
 // blocking tells whether no other call can succeed either.

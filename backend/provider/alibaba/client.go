@@ -33,9 +33,9 @@ import (
 func call[Answer responses.AcsResponse](
 	ctx context.Context, d *destination, request requests.AcsRequest, answer Answer, sent ...provider.Value,
 ) (Answer, error) {
-	failure := failedCall{operation: request.GetActionName(), secrets: d.secrets(sent)}
+	failure := failed(request.GetActionName(), d.secrets(sent)...)
 	if ctx.Err() != nil {
-		return answer, failure.interrupted(ctx.Err(), false)
+		return answer, failure.Interrupted(ctx.Err(), false)
 	}
 	err := d.exchange(ctx, request, answer)
 	if err != nil {
@@ -104,19 +104,6 @@ func (d *destination) credentials() credentials.CredentialsProvider {
 // with every character escaped, stays below.
 const maxAnswer = 1 << 20
 
-// answerError is an HTTP answer that isn't one of the API.
-type answerError struct {
-	status int
-	fault  string // in our words; the body may hold a value
-	cause  error  // of a broken body; may be nil
-}
-
-func (e *answerError) Error() string {
-	return fmt.Sprintf("HTTP status %d: %s", e.status, e.fault)
-}
-
-func (e *answerError) Unwrap() error { return e.cause }
-
 // refusal is an error answer of the API.
 type refusal struct {
 	status    int
@@ -128,20 +115,20 @@ type refusal struct {
 
 func (*refusal) Error() string { return "the service refused the call" }
 
-// readAnswer returns the body of a success, and a *refusal or an *answerError
-// otherwise. The SDK would read without bound, take an empty body for a success,
-// and panic when a member of an error isn't text.
+// readAnswer returns the body of a success, and a *refusal or a
+// *provider.AnswerError otherwise. The SDK would read without bound, take an
+// empty body for a success, and panic when a member of an error isn't text.
 func readAnswer(answer *http.Response) ([]byte, error) {
 	status := answer.StatusCode
 	if status >= 300 && status < 400 {
-		return nil, &answerError{status: status, fault: "a redirect, which isn't followed"}
+		return nil, &provider.AnswerError{Status: status, Fault: "a redirect, which isn't followed"}
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, &answerError{status: status, fault: "the answer broke off", cause: err}
+		return nil, &provider.AnswerError{Status: status, Fault: "the answer broke off", Cause: err}
 	case len(body) > maxAnswer:
-		return nil, &answerError{status: status, fault: fmt.Sprintf("the answer has more than %d bytes", maxAnswer)}
+		return nil, &provider.AnswerError{Status: status, Fault: fmt.Sprintf("the answer has more than %d bytes", maxAnswer)}
 	}
 	// What all answers have: a success the request id, a failure the code.
 	var envelope struct {
@@ -154,7 +141,7 @@ func readAnswer(answer *http.Response) ([]byte, error) {
 	case err == nil && envelope.Code != "":
 		return nil, &refusal{status, envelope.Code, envelope.Message, envelope.RequestID, answer.Header.Get("Date")}
 	case err != nil || status >= 300 || envelope.RequestID == "":
-		return nil, &answerError{status: status, fault: "the answer isn't one of the API"}
+		return nil, &provider.AnswerError{Status: status, Fault: "the answer isn't one of the API"}
 	}
 	return body, nil
 }

@@ -5,9 +5,7 @@ package alibaba
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -154,12 +152,15 @@ var keyDenied = regexp.MustCompile(`operation for (acs:kms:\S*:)?(key[-/]|alias/
 var readingOperations = []string{"DescribeSecret", "GetKmsInstance", "GetSecretValue", "ListSecretVersionIds", "ListSecrets"}
 
 // failedCall turns the errors of one call into provider errors.
-type failedCall struct {
-	operation string
-	secrets   []sensitive.String // to keep out of texts
-}
+type failedCall struct{ provider.Call }
 
-func (f failedCall) writes() bool { return !slices.Contains(readingOperations, f.operation) }
+func failed(operation string, secrets ...sensitive.String) failedCall {
+	return failedCall{provider.Call{
+		Operation: operation,
+		Writes:    !slices.Contains(readingOperations, operation),
+		Secrets:   secrets,
+	}}
+}
 
 // classify never keeps err as a cause: the SDK's errors quote answers.
 func (f failedCall) classify(ctx context.Context, err error) error {
@@ -168,15 +169,15 @@ func (f failedCall) classify(ctx context.Context, err error) error {
 		return f.refused(refused)
 	}
 	if ctx.Err() != nil {
-		return f.interrupted(ctx.Err(), f.writes())
+		return f.Interrupted(ctx.Err(), true)
 	}
-	var answer *answerError
+	var answer *provider.AnswerError
 	if errors.As(err, &answer) {
-		return f.unusable(answer)
+		return f.Unusable(answer)
 	}
 	var network *url.Error
 	if errors.As(err, &network) {
-		return f.unreachable(network.Err)
+		return f.Unreachable(network.Err)
 	}
 	return f.incomprehensible()
 }
@@ -185,21 +186,21 @@ func (f failedCall) classify(ctx context.Context, err error) error {
 func (f failedCall) incomprehensible() error {
 	return &provider.Error{
 		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
+		Operation: f.Operation,
 		Message:   "the service's answer can't be understood",
-		Ambiguous: f.writes(),
+		Ambiguous: f.Writes,
 	}
 }
 
 // refused is an error that the service itself gave.
 func (f failedCall) refused(r *refusal) error {
-	v, listed := judge(f.operation, r.code)
+	v, listed := judge(f.Operation, r.code)
 	message := strings.Join(strings.Fields(r.message), " ")
 	switch {
 	case r.code == codeNoPermission && keyDenied.MatchString(message):
 		v = verdict{class: provider.ClassKMS, advice: adviceKeyGrant}
 	case v.class == provider.ClassPermission && v.advice == "":
-		v.advice = "allow kms:" + f.operation + " for these credentials in the RAM policy"
+		v.advice = "allow kms:" + f.Operation + " for these credentials in the RAM policy"
 	case !listed && r.status >= http.StatusInternalServerError:
 		v.class = provider.ClassUnavailable
 	case !listed && r.status == http.StatusTooManyRequests:
@@ -208,66 +209,17 @@ func (f failedCall) refused(r *refusal) error {
 	if v.echoes || strings.Contains(strings.ToLower(message), "string to sign") {
 		message = ""
 	}
-	message = f.scrub(message)
+	message = f.Scrub(message)
 	if v.advice != "" {
 		message = strings.TrimPrefix(message+"; "+v.advice, "; ")
 	}
 	return &provider.Error{
 		Class:     v.class,
-		Operation: f.operation,
-		Code:      f.scrub(r.code),
-		RequestID: f.scrub(r.requestID),
+		Operation: f.Operation,
+		Code:      f.Scrub(r.code),
+		RequestID: f.Scrub(r.requestID),
 		Message:   message,
 		// A fault of the service may come after the effect.
-		Ambiguous: f.writes() && v.class == provider.ClassUnavailable,
+		Ambiguous: f.Writes && v.class == provider.ClassUnavailable,
 	}
-}
-
-func (f failedCall) scrub(text string) string { return sensitive.Scrub(text, f.secrets...) }
-
-func (f failedCall) interrupted(cause error, ambiguous bool) error {
-	e := &provider.Error{
-		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
-		Message:   "no answer: " + cause.Error(),
-		Ambiguous: ambiguous,
-	}
-	return e.Because(cause)
-}
-
-// unusable is an HTTP answer that isn't one of the API. One with a status of
-// the 300s or 400s comes from a gateway or proxy that didn't pass the call on.
-func (f failedCall) unusable(answer *answerError) error {
-	e := &provider.Error{
-		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
-		Message:   answer.Error(),
-		Ambiguous: f.writes() && (answer.status < 300 || answer.status >= 500),
-	}
-	if answer.status == http.StatusTooManyRequests {
-		e.Class = provider.ClassThrottled
-	}
-	return e
-}
-
-// unreachable is a failure to reach the endpoint or to hear from it. Before a
-// connection stands nothing has been sent.
-func (f failedCall) unreachable(cause error) error {
-	e := &provider.Error{
-		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
-		Message:   "no answer from the endpoint: " + f.scrub(cause.Error()),
-		Ambiguous: f.writes(),
-	}
-	var untrusted *tls.CertificateVerificationError
-	var connection *net.OpError
-	switch {
-	case errors.As(cause, &untrusted):
-		e.Message = "the endpoint's certificate isn't trusted: " + f.scrub(untrusted.Err.Error()) +
-			"; set ca_cert if the endpoint has a CA of its own"
-		e.Ambiguous = false
-	case errors.As(cause, &connection) && connection.Op == "dial":
-		e.Ambiguous = false
-	}
-	return e
 }

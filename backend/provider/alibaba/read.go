@@ -27,7 +27,7 @@ func (d *destination) Describe(ctx context.Context, name string) (provider.Secre
 		return provider.Secret{}, err
 	}
 	if answer.SecretName == "" {
-		return provider.Secret{}, failedCall{operation: "DescribeSecret"}.incomprehensible()
+		return provider.Secret{}, failed("DescribeSecret").incomprehensible()
 	}
 	s := secret(name, answer.SecretType, answer.CreateTime, answer.PlannedDeleteTime)
 	s.Description = answer.Description
@@ -131,7 +131,7 @@ func (d *destination) value(ctx context.Context, name, versionID string) (provid
 	case err != nil:
 		return provider.Value{}, err
 	case answer.VersionId == "":
-		return provider.Value{}, failedCall{operation: "GetSecretValue"}.incomprehensible()
+		return provider.Value{}, failed("GetSecretValue").incomprehensible()
 	case answer.VersionId != versionID:
 		// Of a secret that it manages, the service gives the current version only.
 		return provider.Value{}, &provider.Error{

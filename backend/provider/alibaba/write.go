@@ -34,7 +34,7 @@ func (d *destination) Create(ctx context.Context, name string, s provider.NewSec
 	case err != nil:
 		return provider.Created{}, err
 	case answer.SecretName == "":
-		return provider.Created{}, failedCall{operation: "CreateSecret"}.incomprehensible()
+		return provider.Created{}, failed("CreateSecret").incomprehensible()
 	}
 	return provider.Created{VersionID: s.VersionID}, nil
 }
@@ -65,7 +65,7 @@ func (d *destination) PutVersion(ctx context.Context, name, versionID string, v 
 	case err != nil:
 		err = d.compare(ctx, name, versionID, v, err)
 	case answer.SecretName == "":
-		err = failedCall{operation: "PutSecretValue"}.incomprehensible()
+		err = failed("PutSecretValue").incomprehensible()
 	}
 	if err != nil {
 		return "", err

@@ -49,7 +49,7 @@ func interruptedCheck(ctx context.Context, err error) error {
 	if errors.Is(err, ctx.Err()) {
 		return err
 	}
-	return failedCall{operation: showSecret.name}.interrupted(ctx.Err(), false)
+	return failedCall{provider.Call{Operation: showSecret.name}}.Interrupted(ctx.Err(), false)
 }
 
 // blocking tells whether no other call can succeed either.

@@ -60,7 +60,7 @@ func (o operation[Request, Answer]) silently() operation[Request, Answer] {
 func (o operation[Request, Answer]) call(ctx context.Context, d *destination, request *Request, sent ...provider.Value) (*Answer, error) {
 	failure := o.failed(d, sent...)
 	if ctx.Err() != nil {
-		return nil, failure.interrupted(ctx.Err(), false)
+		return nil, failure.Interrupted(ctx.Err(), false)
 	}
 	client, err := d.client(exchange{ctx: ctx, next: d.transport, path: o.path, silent: o.silent})
 	if err != nil {
@@ -79,7 +79,7 @@ func (o operation[Request, Answer]) lacking(d *destination, what string) error {
 }
 
 func (o operation[Request, Answer]) failed(d *destination, sent ...provider.Value) failedCall {
-	return failedCall{operation: o.name, writes: o.writes, secrets: d.secrets(sent)}
+	return failedCall{provider.Call{Operation: o.name, Writes: o.writes, Secrets: d.secrets(sent)}}
 }
 
 // client makes a client for one call: the SDK's methods take no context, so the

@@ -5,10 +5,8 @@ package huawei
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,7 +14,6 @@ import (
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/sdkerr"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
 )
 
 // verdict is what a code of the service means here.
@@ -149,11 +146,7 @@ func judge(status int, code string) verdict {
 }
 
 // failedCall turns the errors of one call into provider errors.
-type failedCall struct {
-	operation string
-	writes    bool
-	secrets   []sensitive.String // to keep out of texts
-}
+type failedCall struct{ provider.Call }
 
 // classify never keeps err as a cause: the SDK's errors quote answers.
 func (f failedCall) classify(ctx context.Context, err error) error {
@@ -165,24 +158,24 @@ func (f failedCall) classify(ctx context.Context, err error) error {
 		return f.refused(api)
 	}
 	if ctx.Err() != nil {
-		return f.interrupted(ctx.Err(), f.writes)
+		return f.Interrupted(ctx.Err(), true)
 	}
 	var ours *provider.Error
 	if errors.As(err, &ours) {
 		return ours
 	}
-	var answer *answerError
+	var answer *provider.AnswerError
 	if errors.As(err, &answer) {
-		return f.unusable(answer)
+		return f.Unusable(answer)
 	}
 	var network *url.Error
 	if errors.As(err, &network) {
-		return f.unreachable(network.Err)
+		return f.Unreachable(network.Err)
 	}
 	return &provider.Error{
 		Class:     provider.ClassInternal,
-		Operation: f.operation,
-		Message:   "the call can't be made: " + f.scrub(err.Error()),
+		Operation: f.Operation,
+		Message:   "the call can't be made: " + f.Scrub(err.Error()),
 	}
 }
 
@@ -195,7 +188,7 @@ func (f failedCall) refused(api *sdkerr.ServiceResponseError) error {
 		// security token, and the hash of a body with a value in it.
 		text, _, _ := strings.Cut(api.ErrorMessage, ", canonicalRequest")
 		text, _, _ = strings.Cut(text, "canonicalRequest")
-		message = f.scrub(strings.Join(strings.Fields(text), " "))
+		message = f.Scrub(strings.Join(strings.Fields(text), " "))
 	}
 	v := judge(api.StatusCode, api.ErrorCode)
 	if v.advice != "" {
@@ -203,66 +196,17 @@ func (f failedCall) refused(api *sdkerr.ServiceResponseError) error {
 	}
 	return &provider.Error{
 		Class:     v.class,
-		Operation: f.operation,
-		Code:      f.scrub(api.ErrorCode),
-		RequestID: f.scrub(api.RequestId),
+		Operation: f.Operation,
+		Code:      f.Scrub(api.ErrorCode),
+		RequestID: f.Scrub(api.RequestId),
 		Message:   message,
-		Ambiguous: f.writes && api.StatusCode >= http.StatusInternalServerError,
+		Ambiguous: f.Writes && api.StatusCode >= http.StatusInternalServerError,
 	}
-}
-
-func (f failedCall) scrub(text string) string { return sensitive.Scrub(text, f.secrets...) }
-
-func (f failedCall) interrupted(cause error, ambiguous bool) error {
-	e := &provider.Error{
-		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
-		Message:   "no answer: " + cause.Error(),
-		Ambiguous: ambiguous,
-	}
-	return e.Because(cause)
 }
 
 // unclear is a success that doesn't say what it should.
 func (f failedCall) unclear(message string) error {
-	return &provider.Error{Class: provider.ClassUnavailable, Operation: f.operation, Message: message, Ambiguous: f.writes}
-}
-
-// unusable is an HTTP answer that isn't one of the API. One with a status of
-// the 300s or 400s comes from a gateway or proxy that didn't pass the call on.
-func (f failedCall) unusable(answer *answerError) error {
-	e := &provider.Error{
-		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
-		Message:   answer.Error(),
-		Ambiguous: f.writes && (answer.status < 300 || answer.status >= 500),
-	}
-	if answer.status == http.StatusTooManyRequests {
-		e.Class = provider.ClassThrottled
-	}
-	return e
-}
-
-// unreachable is a failure to reach the endpoint or to hear from it. Before a
-// connection stands nothing has been sent.
-func (f failedCall) unreachable(cause error) error {
-	e := &provider.Error{
-		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
-		Message:   "no answer from the endpoint: " + f.scrub(cause.Error()),
-		Ambiguous: f.writes,
-	}
-	var untrusted *tls.CertificateVerificationError
-	var connection *net.OpError
-	switch {
-	case errors.As(cause, &untrusted):
-		e.Message = "the endpoint's certificate isn't trusted: " + f.scrub(untrusted.Err.Error()) +
-			"; set ca_cert if the endpoint has a CA of its own"
-		e.Ambiguous = false
-	case errors.As(cause, &connection) && connection.Op == "dial":
-		e.Ambiguous = false
-	}
-	return e
+	return &provider.Error{Class: provider.ClassUnavailable, Operation: f.Operation, Message: message, Ambiguous: f.Writes}
 }
 
 func codeOf(err error) string {

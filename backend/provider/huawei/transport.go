@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
 // maxAnswer bounds what is read of one answer. The largest legal one, a page of
@@ -31,19 +33,6 @@ type exchange struct {
 	silent bool   // success has no body
 }
 
-// answerError is an HTTP answer that isn't one of the API.
-type answerError struct {
-	status int
-	fault  string // in our words; the body may hold a value
-	cause  error  // of a broken body; may be nil
-}
-
-func (e *answerError) Error() string {
-	return fmt.Sprintf("HTTP status %d: %s", e.status, e.fault)
-}
-
-func (e *answerError) Unwrap() error { return e.cause }
-
 // RoundTrip implements http.RoundTripper.
 func (x exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := x.checkPath(r.URL.Path); err != nil {
@@ -56,17 +45,17 @@ func (x exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer func() { _ = answer.Body.Close() }()
 
 	if answer.StatusCode >= 300 && answer.StatusCode < 400 {
-		return nil, &answerError{status: answer.StatusCode, fault: "a redirect, which isn't followed"}
+		return nil, &provider.AnswerError{Status: answer.StatusCode, Fault: "a redirect, which isn't followed"}
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, &answerError{status: answer.StatusCode, fault: "the answer broke off", cause: err}
+		return nil, &provider.AnswerError{Status: answer.StatusCode, Fault: "the answer broke off", Cause: err}
 	case len(body) > maxAnswer:
-		return nil, &answerError{status: answer.StatusCode, fault: fmt.Sprintf("the answer has more than %d bytes", maxAnswer)}
+		return nil, &provider.AnswerError{Status: answer.StatusCode, Fault: fmt.Sprintf("the answer has more than %d bytes", maxAnswer)}
 	case len(body) == 0 && x.silent && answer.StatusCode < 300:
 	case !isObject(body):
-		return nil, &answerError{status: answer.StatusCode, fault: "the answer isn't one of the API"}
+		return nil, &provider.AnswerError{Status: answer.StatusCode, Fault: "the answer isn't one of the API"}
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
 	answer.Header.Set("Content-Type", "application/json")

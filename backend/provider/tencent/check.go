@@ -54,7 +54,7 @@ func interruptedCheck(ctx context.Context, err error) error {
 	if errors.Is(err, ctx.Err()) {
 		return err
 	}
-	return failedCall{operation: "GetServiceStatus"}.interrupted(ctx.Err(), false)
+	return failed("GetServiceStatus").Interrupted(ctx.Err(), false)
 }
 
 // blocking tells whether no other call can succeed either.

@@ -46,9 +46,9 @@ func call[Request tchttp.Request, Answer any](
 	sent ...provider.Value,
 ) (Answer, error) {
 	var none Answer
-	failure := failedCall{operation: request.GetAction(), secrets: d.secrets(sent)}
+	failure := failed(request.GetAction(), d.secrets(sent)...)
 	if ctx.Err() != nil {
-		return none, failure.interrupted(ctx.Err(), false)
+		return none, failure.Interrupted(ctx.Err(), false)
 	}
 	c, err := d.client()
 	if err != nil {

@@ -5,10 +5,7 @@ package tencent
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -131,12 +128,15 @@ var readingOperations = []string{"DescribeSecret", "GetSecretValue", "GetService
 var uncertainCodes = []string{"InternalError", "ServiceUnavailable"}
 
 // failedCall turns the errors of one call into provider errors.
-type failedCall struct {
-	operation string
-	secrets   []sensitive.String // to keep out of texts
-}
+type failedCall struct{ provider.Call }
 
-func (f failedCall) writes() bool { return !slices.Contains(readingOperations, f.operation) }
+func failed(operation string, secrets ...sensitive.String) failedCall {
+	return failedCall{provider.Call{
+		Operation: operation,
+		Writes:    !slices.Contains(readingOperations, operation),
+		Secrets:   secrets,
+	}}
+}
 
 // classify never keeps err as a cause: the SDK's errors quote answers.
 func (f failedCall) classify(ctx context.Context, err error) error {
@@ -145,21 +145,21 @@ func (f failedCall) classify(ctx context.Context, err error) error {
 		return f.refused(api)
 	}
 	if ctx.Err() != nil {
-		return f.interrupted(ctx.Err(), f.writes())
+		return f.Interrupted(ctx.Err(), true)
 	}
-	var answer *answerError
+	var answer *provider.AnswerError
 	if errors.As(err, &answer) {
-		return f.unusable(answer)
+		return f.Unusable(answer)
 	}
 	var network *url.Error
 	if errors.As(err, &network) {
-		return f.unreachable(network.Err)
+		return f.Unreachable(network.Err)
 	}
 	return &provider.Error{
 		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
+		Operation: f.Operation,
 		Message:   "the service's answer can't be understood",
-		Ambiguous: f.writes(),
+		Ambiguous: f.Writes,
 	}
 }
 
@@ -167,65 +167,16 @@ func (f failedCall) classify(ctx context.Context, err error) error {
 func (f failedCall) refused(api *tcerrors.TencentCloudSDKError) error {
 	v := judge(api.Code)
 	// Some messages have several lines.
-	message := f.scrub(strings.Join(strings.Fields(api.Message), " "))
+	message := f.Scrub(strings.Join(strings.Fields(api.Message), " "))
 	if v.advice != "" {
 		message = strings.TrimPrefix(message+"; "+v.advice, "; ")
 	}
 	return &provider.Error{
 		Class:     v.class,
-		Operation: f.operation,
-		Code:      f.scrub(api.Code),
-		RequestID: f.scrub(api.RequestId),
+		Operation: f.Operation,
+		Code:      f.Scrub(api.Code),
+		RequestID: f.Scrub(api.RequestId),
 		Message:   message,
-		Ambiguous: f.writes() && slices.Contains(uncertainCodes, api.Code),
+		Ambiguous: f.Writes && slices.Contains(uncertainCodes, api.Code),
 	}
-}
-
-func (f failedCall) scrub(text string) string { return sensitive.Scrub(text, f.secrets...) }
-
-func (f failedCall) interrupted(cause error, ambiguous bool) error {
-	e := &provider.Error{
-		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
-		Message:   "no answer: " + cause.Error(),
-		Ambiguous: ambiguous,
-	}
-	return e.Because(cause)
-}
-
-// unusable is an HTTP answer that isn't one of the API. One with a status of
-// the 300s or 400s comes from a gateway or proxy that didn't pass the call on.
-func (f failedCall) unusable(answer *answerError) error {
-	e := &provider.Error{
-		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
-		Message:   answer.Error(),
-		Ambiguous: f.writes() && (answer.status < 300 || answer.status >= 500),
-	}
-	if answer.status == http.StatusTooManyRequests {
-		e.Class = provider.ClassThrottled
-	}
-	return e
-}
-
-// unreachable is a failure to reach the endpoint or to hear from it. Before a
-// connection stands nothing has been sent.
-func (f failedCall) unreachable(cause error) error {
-	e := &provider.Error{
-		Class:     provider.ClassUnavailable,
-		Operation: f.operation,
-		Message:   "no answer from the endpoint: " + f.scrub(cause.Error()),
-		Ambiguous: f.writes(),
-	}
-	var untrusted *tls.CertificateVerificationError
-	var connection *net.OpError
-	switch {
-	case errors.As(cause, &untrusted):
-		e.Message = "the endpoint's certificate isn't trusted: " + f.scrub(untrusted.Err.Error()) +
-			"; set ca_cert if the endpoint has a CA of its own"
-		e.Ambiguous = false
-	case errors.As(cause, &connection) && connection.Op == "dial":
-		e.Ambiguous = false
-	}
-	return e
 }

@@ -49,17 +49,17 @@ func (d *destination) Create(ctx context.Context, name string, s provider.NewSec
 // tagsError is about a secret that was made without its tags. TagCode 1 is an
 // internal error of the Tag service, 2 one of its rules.
 func (d *destination) tagsError(code uint64, r *ssm.CreateSecretResponseParams, sent provider.Value) error {
-	f := failedCall{operation: "CreateSecret", secrets: d.secrets([]provider.Value{sent})}
+	f := failed("CreateSecret", d.secrets([]provider.Value{sent})...)
 	class := provider.ClassUnavailable
 	if code == 2 {
 		class = provider.ClassInvalid
 	}
 	return &provider.Error{
 		Class:     class,
-		Operation: f.operation,
+		Operation: f.Operation,
 		Code:      fmt.Sprintf("TagCode %d", code),
-		RequestID: f.scrub(at(r.RequestId)),
-		Message:   "the secret was made without its tags: " + f.scrub(at(r.TagMsg)),
+		RequestID: f.Scrub(at(r.RequestId)),
+		Message:   "the secret was made without its tags: " + f.Scrub(at(r.TagMsg)),
 	}
 }
 

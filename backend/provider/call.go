@@ -1,0 +1,90 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package provider
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
+)
+
+// Call is what the errors of one remote call need to know about it. Its methods
+// make those errors that are the same for every cloud: the ones without an
+// answer of the API.
+type Call struct {
+	Operation string             // the service's name of the call
+	Writes    bool               // it changes something, so its failure may be ambiguous
+	Secrets   []sensitive.String // to keep out of texts
+}
+
+// Scrub returns text without the secrets of the call.
+func (c Call) Scrub(text string) string { return sensitive.Scrub(text, c.Secrets...) }
+
+// Interrupted is the end of the call's context, whose error is cause. It is
+// never ambiguous before the call was sent.
+func (c Call) Interrupted(cause error, sent bool) error {
+	e := &Error{
+		Class:     ClassUnavailable,
+		Operation: c.Operation,
+		Message:   "no answer: " + cause.Error(),
+		Ambiguous: sent && c.Writes,
+	}
+	return e.Because(cause)
+}
+
+// Unusable is an HTTP answer that isn't one of the API. One with a status of
+// the 300s or 400s comes from a gateway or proxy that didn't pass the call on.
+func (c Call) Unusable(answer *AnswerError) error {
+	e := &Error{
+		Class:     ClassUnavailable,
+		Operation: c.Operation,
+		Message:   answer.Error(),
+		Ambiguous: c.Writes && (answer.Status < 300 || answer.Status >= 500),
+	}
+	if answer.Status == http.StatusTooManyRequests {
+		e.Class = ClassThrottled
+	}
+	return e
+}
+
+// Unreachable is a failure to reach the endpoint or to hear from it. Before a
+// connection stands nothing has been sent.
+func (c Call) Unreachable(cause error) error {
+	e := &Error{
+		Class:     ClassUnavailable,
+		Operation: c.Operation,
+		Message:   "no answer from the endpoint: " + c.Scrub(cause.Error()),
+		Ambiguous: c.Writes,
+	}
+	var untrusted *tls.CertificateVerificationError
+	var connection *net.OpError
+	switch {
+	case errors.As(cause, &untrusted):
+		e.Message = "the endpoint's certificate isn't trusted: " + c.Scrub(untrusted.Err.Error()) +
+			"; set ca_cert if the endpoint has a CA of its own"
+		e.Ambiguous = false
+	case errors.As(cause, &connection) && connection.Op == "dial":
+		e.Ambiguous = false
+	}
+	return e
+}
+
+// AnswerError is an HTTP answer that isn't one of the API; see [Call.Unusable].
+type AnswerError struct {
+	Status int
+	Fault  string // in our words; the body may hold a value
+	Cause  error  // of a broken body; may be nil
+}
+
+// Error names the status and the fault.
+func (e *AnswerError) Error() string {
+	return fmt.Sprintf("HTTP status %d: %s", e.Status, e.Fault)
+}
+
+// Unwrap returns the cause, if there is one.
+func (e *AnswerError) Unwrap() error { return e.Cause }
