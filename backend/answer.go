@@ -80,7 +80,7 @@ func warnings(status *engine.SecretStatus) []string {
 	}
 	var texts []string
 	for _, r := range status.Replicas {
-		if text := warning(status.Name, r); text != "" {
+		if text := warning(status, r); text != "" {
 			texts = append(texts, text)
 		}
 		for _, note := range r.Notes {
@@ -90,11 +90,16 @@ func warnings(status *engine.SecretStatus) []string {
 	return texts
 }
 
-func warning(name string, r engine.ReplicaStatus) string {
+func warning(status *engine.SecretStatus, r engine.ReplicaStatus) string {
 	subject := "destination " + r.Destination + ": "
 	switch r.State {
 	case engine.StateInSync, engine.StateWithdrawn:
 		return ""
+	case engine.StatePending, engine.StateDeleting:
+		if status.Paused {
+			return subject + "not yet replicated: the mount is paused; go on with paused=false at config"
+		}
+		return subject + "not yet replicated; that goes on in the background, see status/" + status.Name
 	case engine.StateBlocked, engine.StateRetrying:
 		text := subject + "stored in Vault, but not replicated"
 		if r.Failure != nil {
@@ -107,7 +112,7 @@ func warning(name string, r engine.ReplicaStatus) string {
 	case engine.StateDisabled:
 		return subject + "stored in Vault, but the destination is disabled; enable it with disabled=false"
 	default:
-		return subject + "stored in Vault and not yet replicated; that goes on in the background, see status/" + name
+		return subject + "is " + string(r.State)
 	}
 }
 

@@ -236,9 +236,31 @@ func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request
 	return b.Backend.HandleExistenceCheck(ctx, &check)
 }
 
+// decodePairs lets pairs be given as one text: empty for none, and separated by
+// commas where every part is a pair.
+func decodePairs(text string) any {
+	if strings.TrimSpace(text) == "" {
+		return map[string]any{}
+	}
+	pairs := map[string]any{}
+	for part := range strings.SplitSeq(text, ",") {
+		key, value, isPair := strings.Cut(part, "=")
+		if !isPair {
+			return text
+		}
+		pairs[strings.TrimSpace(key)] = value
+	}
+	return pairs
+}
+
 // decodeData turns the data of a secret that came as text into a map, so that
 // the CLI's data=@file.json works: it sends the content of the file as a string.
 func decodeData(req *logical.Request) error {
+	for _, name := range []string{fieldTags, fieldKMSKeyIDs, fieldCustomTags} {
+		if text, isText := req.Data[name].(string); isText {
+			req.Data[name] = decodePairs(text)
+		}
+	}
 	text, isText := req.Data["data"].(string)
 	if !isText || !strings.HasPrefix(req.Path, secretsPrefix) {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,11 +23,12 @@ import (
 type handler func(ctx context.Context, e *engine.Engine, req *logical.Request, d *framework.FieldData) (*logical.Response, error)
 
 // operation wraps a handler: it opens the engine, refuses parameters that the
-// path doesn't have (the framework alone would at most warn of a misspelt one)
-// and gives errors their status.
-func (b *backend) operation(h handler) framework.OperationFunc {
+// operation doesn't have (the framework alone would at most warn of a misspelt
+// one) and gives errors their status. The parameters are those of the path
+// unless they are named.
+func (b *backend) operation(h handler, parameters ...string) framework.OperationFunc {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		if err := refuseUnknown(req, d); err != nil {
+		if err := refuseUnknown(req, d, parameters); err != nil {
 			return refused(err)
 		}
 		e, err := b.open(ctx, req.Storage)
@@ -61,10 +63,13 @@ func refused(err error) (*logical.Response, error) {
 	return logical.ErrorResponse(err.Error()), logical.ErrInvalidRequest
 }
 
-func refuseUnknown(req *logical.Request, d *framework.FieldData) error {
+func refuseUnknown(req *logical.Request, d *framework.FieldData, known []string) error {
+	if len(known) == 0 {
+		known = slices.Sorted(maps.Keys(d.Schema))
+	}
 	var unknown []string
 	for name := range req.Data {
-		if d.Schema[name] == nil {
+		if !slices.Contains(known, name) {
 			unknown = append(unknown, fmt.Sprintf("%q", name))
 		}
 	}
@@ -72,12 +77,7 @@ func refuseUnknown(req *logical.Request, d *framework.FieldData) error {
 		return nil
 	}
 	slices.Sort(unknown)
-	var known []string
-	for name := range d.Schema {
-		known = append(known, name)
-	}
-	slices.Sort(known)
-	return fmt.Errorf("unknown parameter %s; this path knows %s", strings.Join(unknown, ", "), strings.Join(known, ", "))
+	return fmt.Errorf("unknown parameter %s; this call knows %s", strings.Join(unknown, ", "), strings.Join(known, ", "))
 }
 
 // notFound is a 404 with resp as its body, as the KV engine answers for a

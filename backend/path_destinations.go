@@ -6,6 +6,8 @@ package backend
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -63,8 +65,9 @@ func (b *backend) kindPaths(kind provider.Kind) []*framework.Path {
 	fields := destinationFields(kind)
 	fields[fieldName] = name
 	fields[fieldForce] = &framework.FieldSchema{Type: framework.TypeBool, Description: "For deleting: forget the destination's replicas and leave them in the cloud.", Query: true}
+	parameters := append(slices.Sorted(maps.Keys(destinationFields(kind))), fieldName)
 	write := &framework.PathOperation{
-		Callback: b.operation(writeDestination(kind)), Responses: responds(nil), DisplayAttrs: display("write", suffix),
+		Callback: b.operation(writeDestination(kind), parameters...), Responses: responds(nil), DisplayAttrs: display("write", suffix),
 		Summary: "Create or change a destination; what isn't given stays.",
 	}
 	return []*framework.Path{
@@ -89,11 +92,11 @@ func (b *backend) kindPaths(kind provider.Kind) []*framework.Path {
 				logical.CreateOperation: write,
 				logical.UpdateOperation: write,
 				logical.ReadOperation: &framework.PathOperation{
-					Callback: b.operation(readDestination(kind)), Responses: responds(destinationAnswer(kind)), DisplayAttrs: display("read", suffix),
+					Callback: b.operation(readDestination(kind), fieldName), Responses: responds(destinationAnswer(kind)), DisplayAttrs: display("read", suffix),
 					Summary: "Read a destination; its credentials are never returned.",
 				},
 				logical.DeleteOperation: &framework.PathOperation{
-					Callback: b.operation(deleteDestination(kind)), Responses: responds(nil), DisplayAttrs: display("delete", suffix),
+					Callback: b.operation(deleteDestination(kind), fieldName, fieldForce), Responses: responds(nil), DisplayAttrs: display("delete", suffix),
 					Summary: "Delete a destination that has no replicas, or forget them with force.",
 				},
 			},

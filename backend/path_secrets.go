@@ -80,15 +80,15 @@ func (b *backend) secretPaths() []*framework.Path {
 			logical.CreateOperation: write,
 			logical.UpdateOperation: write,
 			logical.PatchOperation: &framework.PathOperation{
-				Callback: b.operation(patchSecret), Responses: responds(writtenFields), DisplayAttrs: display("patch", "secret"),
+				Callback: b.operation(patchSecret, fieldName, fieldData, fieldCAS, fieldWait), Responses: responds(writtenFields), DisplayAttrs: display("patch", "secret"),
 				Summary: "Change part of a secret's data by a JSON merge patch; makes a new version.",
 			},
 			logical.ReadOperation: &framework.PathOperation{
-				Callback: b.operation(readSecret), Responses: responds(secretFields), DisplayAttrs: display("read", "secret"),
+				Callback: b.operation(readSecret, fieldName, fieldVersion), Responses: responds(secretFields), DisplayAttrs: display("read", "secret"),
 				Summary: "Read a secret with its settings and the state of its replicas.",
 			},
 			logical.DeleteOperation: &framework.PathOperation{
-				Callback: b.operation(deleteSecret), Responses: responds(nil), DisplayAttrs: display("delete", "secret"),
+				Callback: b.operation(deleteSecret, fieldName, fieldWait), Responses: responds(nil), DisplayAttrs: display("delete", "secret"),
 				Summary: "Delete a secret with all its versions, and its replicas by their deletion policy.",
 			},
 			logical.ListOperation: &framework.PathOperation{
@@ -240,11 +240,6 @@ func settingsChange(d *framework.FieldData) (engine.Change, error) {
 
 func patchSecret(ctx context.Context, e *engine.Engine, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 	name := d.Get(fieldName).(string)
-	for field := range d.Raw {
-		if field != fieldName && field != fieldData && field != fieldCAS && field != fieldWait {
-			return nil, engine.Refusef("a patch takes data, cas and wait; %s is changed by a write", field)
-		}
-	}
 	patch := given[map[string]any](d, fieldData)
 	if patch == nil {
 		return nil, engine.Refusef("a patch needs data")

@@ -37,7 +37,7 @@ func (b *backend) versionPaths() []*framework.Path {
 			},
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.ReadOperation: &framework.PathOperation{
-					Callback: b.operation(readVersion), Responses: responds(versionFields), DisplayAttrs: display("read", "secret-version"),
+					Callback: b.operation(readVersion, fieldName, fieldID), Responses: responds(versionFields), DisplayAttrs: display("read", "secret-version"),
 					Summary: "Read one version, and where it is at each destination.",
 				},
 				logical.DeleteOperation: &framework.PathOperation{

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -218,6 +219,9 @@ func (e *Engine) want(ctx context.Context, s *Secret, ref string, data map[strin
 		return err
 	}
 	if l == nil {
+		if kind, _, _ := strings.Cut(ref, "/"); e.kinds[kind].Type == "" {
+			return Refusef("destination %s: the type %s is unknown; known are %s", ref, kind, strings.Join(slices.Sorted(maps.Keys(e.kinds)), ", "))
+		}
 		return Refusef("destination %s doesn't exist; create it at destinations/%s or choose another", ref, ref)
 	}
 	o := l.current.Load()

@@ -95,13 +95,16 @@ func (e *Engine) retry(l *lane, name string, cause error) {
 	}
 	failure := e.failure(cause)
 	e.activities.report(name, l.ref, func(p *progress) {
+		if p.failure != nil && p.failure.Class == failure.Class {
+			failure.Time = p.failure.Time
+		}
 		p.state, p.failure, p.attempts, p.nextRetry = StateRetrying, failure, attempts, time.Now().Add(delay)
 	})
 	if provider.IsAmbiguous(cause) {
 		e.activities.doubt(name, l.ref)
 	}
 	e.log.Warn("replication failed, it is tried again", "secret", name, "destination", l.ref,
-		"class", failure.Class, "code", failure.Code, "request_id", failure.RequestID, "attempt", attempts, "next", delay)
+		"class", failure.Class, "code", failure.Code, "request_id", failure.RequestID, "attempt", attempts, "next", delay.String())
 	l.queue.AddAfter(name, delay)
 }
 

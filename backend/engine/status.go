@@ -24,6 +24,7 @@ type SecretStatus struct {
 	Incarnation int // of the name; 0 and 1 are the first
 	Settings    Settings
 	Replicas    []ReplicaStatus // sorted by destination
+	Paused      bool            // the mount makes no remote change
 	// PendingSince is when the oldest outstanding change was made; zero if
 	// nothing is outstanding.
 	PendingSince time.Time
@@ -64,7 +65,11 @@ func (e *Engine) Status(ctx context.Context, name string) (*SecretStatus, error)
 	if s.isEmpty() {
 		return nil, nil
 	}
-	status := &SecretStatus{Name: name, Incarnation: s.Incarnation, Settings: s.Settings}
+	config, err := e.Config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	status := &SecretStatus{Name: name, Paused: config.Paused, Incarnation: s.Incarnation, Settings: s.Settings}
 	progress, since := e.activities.snapshot(name)
 	status.PendingSince = since
 	for _, ref := range s.destinations() {

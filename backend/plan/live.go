@@ -235,7 +235,7 @@ func mayTouch(want Desired, have Observed) *provider.Error {
 	case mark.IsZero():
 		return &provider.Error{
 			Class:   provider.ClassOwnership,
-			Message: "the remote secret exists and carries no mark of this mount: somebody else made it, so it isn't changed",
+			Message: "the remote secret exists and carries no mark of this mount: somebody else made it, or this mount released it, so it isn't changed",
 		}
 	case mark != want.Owner:
 		return &provider.Error{
