@@ -197,3 +197,46 @@ func TestWhatIsRememberedOfVersionsDoesNotGrow(t *testing.T) {
 		t.Errorf("%d versions are remembered, the cloud holds %v", len(versions), held)
 	}
 }
+
+func TestADestinationThatComesBackTakesItsReplicaBack(t *testing.T) {
+	tests := map[string]struct {
+		meanwhile func(region *providertest.Region)
+		want      string
+	}{
+		"if nobody touched it": {func(*providertest.Region) {}, "in_sync"},
+		"not if somebody wrote a description": {func(region *providertest.Region) {
+			secret, _ := region.Secret("x")
+			secret.Description = "mine now"
+			region.Seed(secret)
+		}, "blocked"},
+		"not if somebody added a version": {func(region *providertest.Region) {
+			secret, _ := region.Secret("x")
+			secret.Versions = append(secret.Versions, providertest.StoredVersion{Version: provider.Version{ID: "theirs"}, Value: provider.Text("theirs")})
+			region.Seed(secret)
+		}, "blocked"},
+	}
+	for cloud, model := range clouds {
+		for name, test := range tests {
+			t.Run(name+", at "+cloud, func(t *testing.T) {
+				m, region := newMount(t, model())
+				m.write("secrets/x", map[string]any{"value": "one", "destinations": "memory/main"})
+				if resp := m.write("secrets/x", map[string]any{"destinations": ""}); len(resp.Warnings) != 1 || !strings.Contains(resp.Warnings[0], "taken away") {
+					t.Errorf("warnings %q", resp.Warnings)
+				}
+				m.awaitSettled()
+				m.write("secrets/x", map[string]any{"value": "two"})
+				test.meanwhile(region)
+				before := len(versionIDs(region, "x"))
+				m.write("secrets/x", map[string]any{"destinations": "memory/main"})
+				m.await("x", test.want)
+				if test.want == "in_sync" {
+					if got := current(t, region, "x"); got != "two" {
+						t.Errorf("readers get %q", got)
+					}
+				} else if len(versionIDs(region, "x")) != before {
+					t.Errorf("it was changed: %v", versionIDs(region, "x"))
+				}
+			})
+		}
+	}
+}

@@ -349,5 +349,8 @@ func apply(ctx context.Context, e *engine.Engine, d *framework.FieldData, change
 	for _, warning := range warnings(status) {
 		resp.AddWarning(warning)
 	}
+	for _, destination := range changed.TakenAway {
+		resp.AddWarning(fmt.Sprintf("destination %s: taken away from the secret; its remote secret stays as it is, without this mount's mark", destination))
+	}
 	return resp, nil
 }

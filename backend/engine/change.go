@@ -70,6 +70,7 @@ type Change struct {
 type Changed struct {
 	Response   *logical.Response // of the KV store, nil for settings alone
 	Generation uint64            // to wait for; 0 if the secret has no replicas
+	TakenAway  []string          // destinations that the secret no longer names
 }
 
 // Apply carries out a change. A *RefusedError means that nothing was stored. A
@@ -108,6 +109,11 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 	// From here on a convergence sees the change; one that began before doesn't
 	// count as its end.
 	changed.Generation = e.activities.renew(c.Name)
+	for _, ref := range before.Settings.Destinations {
+		if !next.wants(ref) && !c.Removes {
+			changed.TakenAway = append(changed.TakenAway, ref)
+		}
+	}
 	e.enqueueAll(next)
 	return changed, err
 }
@@ -246,6 +252,10 @@ func (e *Engine) want(ctx context.Context, s *Secret, ref string, data map[strin
 			s.Replicas = map[string]*Replica{}
 		}
 		replica = &Replica{RemoteName: r.remoteName, State: StatePending, Observed: plan.Observed{Known: true}}
+		if left := s.Released[ref]; left != nil && left.RemoteName == r.remoteName {
+			replica.Observed = left.Observed
+		}
+		delete(s.Released, ref)
 		s.Replicas[ref] = replica
 	}
 	replica.Removal = nil
@@ -354,6 +364,6 @@ func (e *Engine) bury(ctx context.Context, s *Secret) error {
 		// Whatever comes under this name is another life, with ids of its own.
 		s.Incarnation, s.Born = max(s.Incarnation, 1)+1, time.Time{}
 	}
-	s.Settings, s.Forms, s.Deleting = Settings{}, nil, false
+	s.Settings, s.Forms, s.Deleting, s.Released = Settings{}, nil, false, nil
 	return e.storeSecret(ctx, s)
 }

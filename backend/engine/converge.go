@@ -102,7 +102,7 @@ func (c *convergence) look(ctx context.Context) error {
 	}
 	service := plan.Service{AssignsIDs: c.o.kind.AssignsVersionIDs(), CurrentLabel: c.o.kind.CurrentLabel}
 	seen := plan.Seen(found, nil, c.have, service)
-	if seen.Owner() == c.want.Owner && !seen.CloudManaged {
+	if seen.Unmarked = seen.Unmarked && seen.Description == c.have.Description; (seen.Unmarked || seen.Owner() == c.want.Owner) && !seen.CloudManaged {
 		err = c.call(ctx, func(ctx context.Context) (err error) {
 			versions, err = c.o.remote.Versions(ctx, c.name)
 			return err
@@ -110,7 +110,9 @@ func (c *convergence) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		unmarked := seen.Unmarked
 		seen = plan.Seen(found, versions, c.have, service)
+		seen.Unmarked = unmarked && c.have.HoldsAll(seen.Versions)
 	}
 	c.have = seen
 	if err := c.identify(ctx, service); err != nil {

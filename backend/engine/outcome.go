@@ -42,6 +42,9 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt u
 	case replica.RemoteName != out.remoteName:
 		return nil // renamed meanwhile, and queued again by that
 	case out.removed && !s.wants(ref):
+		if out.presence == plan.Released && out.observed.Unmarked {
+			s.remember(ref, &Replica{RemoteName: replica.RemoteName, Observed: out.observed})
+		}
 		if err := e.dropReplica(ctx, s, ref); err != nil {
 			return err
 		}
@@ -84,6 +87,15 @@ func (e *Engine) finish(ctx context.Context, s *Secret) error {
 	}
 	e.activities.end(s.Name)
 	return nil
+}
+
+// remember keeps what a released replica was left as.
+func (s *Secret) remember(ref string, left *Replica) {
+	if s.Released == nil {
+		s.Released = map[string]*Replica{}
+	}
+	left.Observed.Known, left.Observed.Looked = false, false
+	s.Released[ref] = left
 }
 
 // dropReplica forgets a replica and gives its remote name free. The caller

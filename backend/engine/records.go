@@ -121,6 +121,9 @@ type Secret struct {
 	// Replicas by destination. One that the settings no longer name is being
 	// removed.
 	Replicas map[string]*Replica `json:"replicas,omitempty"`
+	// Released are replicas whose destination was taken away, as they were left:
+	// wanted again, they are taken back if nobody changed them.
+	Released map[string]*Replica `json:"released,omitempty"`
 }
 
 // form is the format that the way of writing implies, from a version on.
@@ -156,6 +159,7 @@ func (s *Secret) imply(format payload.Format, next, oldest uint64) {
 func (s *Secret) clone() *Secret {
 	c := *s
 	c.Settings = s.Settings.clone()
+	c.Released = maps.Clone(s.Released)
 	c.Replicas = maps.Clone(s.Replicas)
 	for destination, replica := range s.Replicas {
 		r := *replica
@@ -166,7 +170,7 @@ func (s *Secret) clone() *Secret {
 
 // isEmpty tells whether there is nothing in it worth keeping.
 func (s *Secret) isEmpty() bool {
-	return s.Incarnation <= 1 && s.Born.IsZero() && len(s.Replicas) == 0 && s.Settings.isZero() && len(s.Forms) == 0
+	return s.Incarnation <= 1 && s.Born.IsZero() && len(s.Replicas)+len(s.Released) == 0 && s.Settings.isZero() && len(s.Forms) == 0
 }
 
 // State is where a replica is between Vault and its destination.

@@ -226,3 +226,11 @@ func (o Observed) Trimmed(limits provider.Limits) Observed {
 	o.Versions = kept
 	return o
 }
+
+// HoldsAll tells whether every version was observed before.
+func (o Observed) HoldsAll(versions []Version) bool {
+	return !slices.ContainsFunc(versions, func(v Version) bool {
+		_, known := o.version(v.ID)
+		return !known
+	})
+}
