@@ -92,8 +92,9 @@ func (b *backend) kindPaths(kind provider.Kind) []*framework.Path {
 				logical.CreateOperation: write,
 				logical.UpdateOperation: write,
 				logical.ReadOperation: &framework.PathOperation{
-					Callback: b.operation(readDestination(kind), fieldName), Responses: responds(destinationAnswer(kind)), DisplayAttrs: display("read", suffix),
-					Summary: "Read a destination; its credentials are never returned.",
+					Callback: b.operation(readDestination(kind), fieldName), Responses: responds(destinationAnswer(kind)),
+					DisplayAttrs: display("read", suffix),
+					Summary:      "Read a destination; its credentials are never returned.",
 				},
 				logical.DeleteOperation: &framework.PathOperation{
 					Callback: b.operation(deleteDestination(kind), fieldName, fieldForce), Responses: responds(nil), DisplayAttrs: display("delete", suffix),

@@ -80,8 +80,9 @@ func (b *backend) secretPaths() []*framework.Path {
 			logical.CreateOperation: write,
 			logical.UpdateOperation: write,
 			logical.PatchOperation: &framework.PathOperation{
-				Callback: b.operation(patchSecret, fieldName, fieldData, fieldCAS, fieldWait), Responses: responds(writtenFields), DisplayAttrs: display("patch", "secret"),
-				Summary: "Change part of a secret's data by a JSON merge patch; makes a new version.",
+				Callback: b.operation(patchSecret, fieldName, fieldData, fieldCAS, fieldWait), Responses: responds(writtenFields),
+				DisplayAttrs: display("patch", "secret"),
+				Summary:      "Change part of a secret's data by a JSON merge patch; makes a new version.",
 			},
 			logical.ReadOperation: &framework.PathOperation{
 				Callback: b.operation(readSecret, fieldName, fieldVersion), Responses: responds(secretFields), DisplayAttrs: display("read", "secret"),
