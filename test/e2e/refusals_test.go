@@ -71,7 +71,7 @@ func TestAWriteThatCannotSucceedIsRefusedAndLeavesNothing(t *testing.T) {
 func refusals(destinations []string) []refusal {
 	return []refusal{
 		{"an unknown destination", "", map[string]any{"destinations": "tencent-ssm/nowhere"}, []string{"destination tencent-ssm/nowhere doesn't exist", "destinations/tencent-ssm/nowhere"}},
-		{"a destination of an unknown type", "", map[string]any{"destinations": "aws-sm/prod"}, []string{"aws-sm/prod", "doesn't exist"}},
+		{"a destination of an unknown type", "", map[string]any{"destinations": "aws-sm/prod"}, []string{"aws-sm/prod", "unknown", "tencent-ssm"}},
 		{"a destination without a type", "", map[string]any{"destinations": "gz"}, []string{`"gz"`, "type/name"}},
 		{"one unknown destination among good ones", "", map[string]any{"destinations": append(slices.Clone(destinations), "huawei-csms/nowhere")}, []string{"huawei-csms/nowhere"}},
 		{"data and value", "", map[string]any{"data": map[string]any{"a": "1"}, "value": "1"}, []string{"more than one of data, value and binary"}},
