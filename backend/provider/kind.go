@@ -24,6 +24,14 @@ type Kind struct {
 	// name none; "" where it has none.
 	CurrentLabel string
 
+	// Quotas are the documented rates of the service's calls for a destination
+	// opened with the Config; nil for none.
+	Quotas func(Config) []Quota
+	// Account names what the quotas are counted for besides type, endpoint and
+	// region, as far as it can be told without a call: destinations with the same
+	// name share them. It is no secret.
+	Account func(Config) string
+
 	// Open makes a destination without any network traffic. An error is class
 	// Invalid and names the setting at fault.
 	Open func(Config) (Destination, error)
@@ -53,6 +61,8 @@ type Config struct {
 	Transport http.RoundTripper
 	// UserAgent names this plugin and its version to the cloud.
 	UserAgent string
+	// Gate lets each call pass; nil lets all.
+	Gate Gate
 }
 
 // AssignsVersionIDs tells whether the service numbers versions by itself. Then
