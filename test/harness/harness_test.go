@@ -46,3 +46,30 @@ func TestTheEmulatorKeepsWhatItAcknowledgedOverACrash(t *testing.T) {
 		t.Errorf("after the crash the value is %q", got)
 	}
 }
+
+func TestAClusterGoesOnWithoutItsLeader(t *testing.T) {
+	c := StartCluster(t, Require(t))
+	old := c.Leader()
+	old.CLI("secrets", "enable", "-path=plain", "kv")
+	for _, end := range []struct {
+		name       string
+		end, begin func(*Vault)
+	}{
+		{"crashed", (*Vault).Crash, (*Vault).Start},
+		{"sealed", (*Vault).Seal, (*Vault).Unseal},
+	} {
+		old.CLI("kv", "put", "-mount=plain", "name", "value="+end.name)
+		end.end(old)
+		leader := c.LeaderOtherThan(old)
+		if got := leader.CLI("kv", "get", "-mount=plain", "-field=value", "name"); strings.TrimSpace(got) != end.name {
+			t.Errorf("after the leader was %s, %s has %q", end.name, leader.Name(), got)
+		}
+		end.begin(old)
+		for _, standby := range c.Standbys() {
+			if got := standby.CLI("kv", "get", "-mount=plain", "-field=value", "name"); strings.TrimSpace(got) != end.name {
+				t.Errorf("after the leader was %s, the standby %s answers %q", end.name, standby.Name(), got)
+			}
+		}
+		old = c.Leader()
+	}
+}

@@ -33,7 +33,7 @@ type process struct {
 	env  []string // in addition to the test's own
 	dir  string   // for NAME.out, made anew with each start, and NAME.log, which goes on
 
-	cmd   *exec.Cmd
+	cmd   *exec.Cmd // nil before the first start
 	ended chan struct{}
 }
 
@@ -47,6 +47,12 @@ func (p *process) start() {
 	log := p.open(p.logPath(), os.O_APPEND)
 	defer func() { _, _ = out.Close(), log.Close() }()
 
+	if p.cmd == nil {
+		p.tb.Cleanup(func() {
+			p.stop()
+			p.checkLog()
+		})
+	}
 	// Not the test's context: that ends before the clean-up, which stops the
 	// processes in order.
 	p.cmd = exec.CommandContext(context.WithoutCancel(p.tb.Context()), p.path, p.args...)
@@ -63,10 +69,6 @@ func (p *process) start() {
 		_ = cmd.Wait()
 		close(ended)
 	}()
-	p.tb.Cleanup(func() {
-		p.stop()
-		p.checkLog()
-	})
 }
 
 // checkLog fails the test if the program, or a plugin that logs through it, was
@@ -107,6 +109,9 @@ func (p *process) stop() { p.signal(syscall.SIGTERM) }
 // signal ends the process by a signal, at last by SIGKILL. One that has ended
 // already is left alone.
 func (p *process) signal(s syscall.Signal) {
+	if p.cmd == nil || p.cmd.Process == nil {
+		return // its start has failed
+	}
 	select {
 	case <-p.ended:
 		return

@@ -18,7 +18,7 @@ type Storage string
 // The storages. A Vault built by tools/vault has no others that keep data.
 const (
 	Dev  Storage = "dev"  // memory: gone with the process
-	Raft Storage = "raft" // integrated storage of a single node, in files
+	Raft Storage = "raft" // integrated storage, in files
 )
 
 // devToken is the root token of a Vault in dev mode.
@@ -32,11 +32,14 @@ type Vault struct {
 	tb       testing.TB
 	programs Programs
 	storage  Storage
+	node     string // its name in the cluster
 	address  string // host:port
 	dir      string
 	process  *process
 	token    string
 	unseal   string // the key; "" in dev mode
+
+	clustered bool // there are other nodes, which may be active in its place
 }
 
 // StartVault starts a Vault with the plugin in its catalog, and waits until it
@@ -44,7 +47,22 @@ type Vault struct {
 // logged must not be there at any level.
 func StartVault(tb testing.TB, programs Programs, storage Storage) *Vault {
 	tb.Helper()
-	v := &Vault{tb: tb, programs: programs, storage: storage, address: freeAddress(tb), dir: directory(tb, "vault")}
+	v := launch(tb, programs, storage, "node-1")
+	if storage == Dev {
+		v.token = devToken
+	} else {
+		v.initialise()
+	}
+	v.Client.SetToken(v.token)
+	v.Unseal()
+	v.RegisterPlugin(PluginName, "")
+	return v
+}
+
+// launch starts a Vault with the plugin installed, and waits until it answers.
+func launch(tb testing.TB, programs Programs, storage Storage, node string) *Vault {
+	tb.Helper()
+	v := &Vault{tb: tb, programs: programs, storage: storage, node: node, address: freeAddress(tb), dir: directory(tb, "vault")}
 	for _, name := range []string{"plugins", "data", "tmp"} {
 		if err := os.Mkdir(filepath.Join(v.dir, name), 0o700); err != nil {
 			tb.Fatalf("prepare the files of vault: %v", err)
@@ -61,14 +79,6 @@ func StartVault(tb testing.TB, programs Programs, storage Storage) *Vault {
 	v.process.start()
 	tb.Cleanup(v.endPlugins)
 	v.awaitAnswer()
-	if storage == Dev {
-		v.token = devToken
-	} else {
-		v.initialise()
-	}
-	v.Client.SetToken(v.token)
-	v.Unseal()
-	v.RegisterPlugin(PluginName, "")
 	return v
 }
 
@@ -102,9 +112,13 @@ func (v *Vault) arguments() []string {
 func (v *Vault) configuration(clusterAddress string) string {
 	return fmt.Sprintf(`
 storage "raft" {
-  path                   = %q
-  node_id                = "node-1"
-  performance_multiplier = 1 # elect a leader quickly
+  path    = %q
+  node_id = %q
+
+  # Elect a leader, and let a new node vote, quickly.
+  performance_multiplier       = 1
+  autopilot_reconcile_interval = "250ms"
+  autopilot_update_interval    = "250ms"
 }
 listener "tcp" {
   address         = %q
@@ -115,7 +129,7 @@ api_addr         = %q
 cluster_addr     = %q
 plugin_directory = %q
 disable_mlock    = true
-`, v.DataDir(), v.address, clusterAddress, v.URL(), "https://"+clusterAddress, v.pluginDir())
+`, v.DataDir(), v.node, v.address, clusterAddress, v.URL(), "https://"+clusterAddress, v.pluginDir())
 }
 
 func (v *Vault) awaitAnswer() {
@@ -135,7 +149,8 @@ func (v *Vault) initialise() {
 	v.token, v.unseal = made.RootToken, made.KeysB64[0]
 }
 
-// Unseal unseals and waits until the Vault is active.
+// Unseal unseals and waits until the Vault is active, or, as a node of a
+// cluster, until it is unsealed.
 func (v *Vault) Unseal() {
 	v.tb.Helper()
 	if v.unseal != "" {
@@ -145,7 +160,7 @@ func (v *Vault) Unseal() {
 	}
 	v.process.ready(func() error {
 		health, err := v.Client.Sys().HealthWithContext(v.tb.Context())
-		if err == nil && (health.Sealed || health.Standby) {
+		if err == nil && (health.Sealed || health.Standby && !v.clustered) {
 			err = fmt.Errorf("it is sealed: %t, standby: %t", health.Sealed, health.Standby)
 		}
 		return err
