@@ -4,11 +4,14 @@
 package provider
 
 import (
+	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
 )
@@ -21,6 +24,52 @@ type Call struct {
 	Writes    bool               // it changes something, so its failure may be ambiguous
 	Secrets   []sensitive.String // to keep out of texts
 }
+
+// Heard is what a call learns from its answer besides the content.
+type Heard struct {
+	RequestID  string
+	RetryAfter time.Duration // see [RetryAfter]
+}
+
+// Send takes the call through the gate, which may be nil, and makes it by send:
+// once, or not at all if the context is done or the gate says no. The error of
+// send is the classified one of this call; it gets the service's hint when to
+// come back.
+func (c Call) Send(ctx context.Context, gate Gate, send func(*Heard) error) error {
+	if ctx.Err() != nil {
+		return c.Interrupted(ctx.Err(), false)
+	}
+	if gate == nil {
+		gate = openGate{}
+	}
+	if err := gate.Enter(ctx, c.Operation); err != nil {
+		return err
+	}
+	var heard Heard
+	begin := time.Now()
+	var err error
+	if ctx.Err() != nil { // the wait at the gate has used up the time
+		err = c.Interrupted(ctx.Err(), false)
+	} else {
+		err = send(&heard)
+	}
+	took := time.Since(begin)
+	var refused *Error
+	if errors.As(err, &refused) {
+		if heard.RetryAfter > refused.RetryAfter {
+			refused.RetryAfter = heard.RetryAfter
+		}
+		heard.RequestID = cmp.Or(refused.RequestID, heard.RequestID)
+	}
+	gate.Leave(ctx, c.Operation, c.Scrub(heard.RequestID), took, err)
+	return err
+}
+
+// openGate lets every call pass.
+type openGate struct{}
+
+func (openGate) Enter(context.Context, string) error                         { return nil }
+func (openGate) Leave(context.Context, string, string, time.Duration, error) {}
 
 // Scrub returns text without the secrets of the call.
 func (c Call) Scrub(text string) string { return sensitive.Scrub(text, c.Secrets...) }

@@ -118,6 +118,18 @@ func (e *Error) Because(cause error) *Error {
 	return e
 }
 
+// Partly marks the error of a call as ambiguous if calls before it, of the same
+// method, have had their effect.
+func Partly(done bool, err error) error {
+	var e *Error
+	if !done || !errors.As(err, &e) {
+		return err
+	}
+	changed := *e
+	changed.Ambiguous = true
+	return &changed
+}
+
 // ClassOf returns the class of err: ClassInternal for an error that has none.
 func ClassOf(err error) Class {
 	var e *Error

@@ -49,25 +49,13 @@ func (d *destination) Check(ctx context.Context) ([]provider.Finding, error) {
 // probe makes the first call. It returns the service's time, the zero one if the
 // answer has none, and no error if the secret is absent as it should be.
 func (d *destination) probe(ctx context.Context) (time.Time, error) {
-	failure := failed("DescribeSecret", d.secrets(nil)...)
-	if ctx.Err() != nil {
-		return time.Time{}, failure.Interrupted(ctx.Err(), false)
-	}
 	request := kms.CreateDescribeSecretRequest()
 	request.SecretName = absentName
-	err := d.exchange(ctx, request, kms.CreateDescribeSecretResponse())
-	if err == nil {
-		return time.Time{}, nil
-	}
-	var at time.Time
-	var refused *refusal
-	if errors.As(err, &refused) {
-		at, _ = http.ParseTime(refused.at)
-	}
-	err = failure.classify(ctx, err)
+	header, err := d.exchange(ctx, request, kms.CreateDescribeSecretResponse())
 	if provider.IsNotFound(err) {
 		err = nil
 	}
+	at, _ := http.ParseTime(header.Get("Date"))
 	return at, err
 }
 

@@ -33,25 +33,41 @@ import (
 func call[Answer responses.AcsResponse](
 	ctx context.Context, d *destination, request requests.AcsRequest, answer Answer, sent ...provider.Value,
 ) (Answer, error) {
-	failure := failed(request.GetActionName(), d.secrets(sent)...)
-	if ctx.Err() != nil {
-		return answer, failure.Interrupted(ctx.Err(), false)
-	}
-	err := d.exchange(ctx, request, answer)
-	if err != nil {
-		return answer, failure.classify(ctx, err)
-	}
-	return answer, nil
+	_, err := d.exchange(ctx, request, answer, sent...)
+	return answer, err
 }
 
-func (d *destination) exchange(ctx context.Context, request requests.AcsRequest, answer responses.AcsResponse) error {
+// exchange is call for who needs the headers of the answer, nil without one.
+func (d *destination) exchange(
+	ctx context.Context, request requests.AcsRequest, answer responses.AcsResponse, sent ...provider.Value,
+) (http.Header, error) {
+	var header http.Header
+	failure := failed(request.GetActionName(), d.secrets(sent)...)
+	err := failure.Send(ctx, d.gate, func(heard *provider.Heard) error {
+		got, err := d.post(ctx, request)
+		if err != nil {
+			return failure.classify(ctx, err)
+		}
+		defer func() { _ = got.Body.Close() }()
+		header = got.Header
+		heard.RetryAfter = provider.RetryAfter(header)
+		if heard.RequestID, err = decodeAnswer(got, request, answer); err != nil {
+			return failure.classify(ctx, err)
+		}
+		return nil
+	})
+	return header, err
+}
+
+// post sends a request. The caller closes the answer's body.
+func (d *destination) post(ctx context.Context, request requests.AcsRequest) (*http.Response, error) {
 	form, err := d.sign(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.endpoint.String()+"/", strings.NewReader(form))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for name, value := range request.GetHeaders() {
 		r.Header.Set(name, value)
@@ -59,17 +75,18 @@ func (d *destination) exchange(ctx context.Context, request requests.AcsRequest,
 	if d.userAgent != "" {
 		r.Header.Set("User-Agent", d.userAgent)
 	}
-	got, err := d.web.Do(r)
+	return d.web.Do(r)
+}
+
+// decodeAnswer fills answer and returns the request id.
+func decodeAnswer(got *http.Response, request requests.AcsRequest, answer responses.AcsResponse) (requestID string, err error) {
+	body, requestID, err := readAnswer(got)
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer func(body io.Closer) { _ = body.Close() }(got.Body)
-	body, err := readAnswer(got)
-	if err != nil {
-		return err
-	}
-	got.Body = io.NopCloser(bytes.NewReader(body))
-	return responses.Unmarshal(answer, got, request.GetAcceptFormat())
+	whole := *got
+	whole.Body = io.NopCloser(bytes.NewReader(body))
+	return requestID, responses.Unmarshal(answer, &whole, request.GetAcceptFormat())
 }
 
 // sign returns the form of a signed request. Whether a parameter is in the URL
@@ -110,25 +127,24 @@ type refusal struct {
 	code      string
 	message   string
 	requestID string
-	at        string // Date of the answer
 }
 
 func (*refusal) Error() string { return "the service refused the call" }
 
-// readAnswer returns the body of a success, and a *refusal or a
+// readAnswer returns the body of a success and its request id, and a *refusal or a
 // *provider.AnswerError otherwise. The SDK would read without bound, take an
 // empty body for a success, and panic when a member of an error isn't text.
-func readAnswer(answer *http.Response) ([]byte, error) {
+func readAnswer(answer *http.Response) (body []byte, requestID string, err error) {
 	status := answer.StatusCode
 	if status >= 300 && status < 400 {
-		return nil, &provider.AnswerError{Status: status, Fault: "a redirect, which isn't followed"}
+		return nil, "", &provider.AnswerError{Status: status, Fault: "a redirect, which isn't followed"}
 	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
+	body, err = io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, &provider.AnswerError{Status: status, Fault: "the answer broke off", Cause: err}
+		return nil, "", &provider.AnswerError{Status: status, Fault: "the answer broke off", Cause: err}
 	case len(body) > maxAnswer:
-		return nil, &provider.AnswerError{Status: status, Fault: fmt.Sprintf("the answer has more than %d bytes", maxAnswer)}
+		return nil, "", &provider.AnswerError{Status: status, Fault: fmt.Sprintf("the answer has more than %d bytes", maxAnswer)}
 	}
 	// What all answers have: a success the request id, a failure the code.
 	var envelope struct {
@@ -139,11 +155,11 @@ func readAnswer(answer *http.Response) ([]byte, error) {
 	err = json.Unmarshal(body, &envelope)
 	switch {
 	case err == nil && envelope.Code != "":
-		return nil, &refusal{status, envelope.Code, envelope.Message, envelope.RequestID, answer.Header.Get("Date")}
+		return nil, "", &refusal{status, envelope.Code, envelope.Message, envelope.RequestID}
 	case err != nil || status >= 300 || envelope.RequestID == "":
-		return nil, &provider.AnswerError{Status: status, Fault: "the answer isn't one of the API"}
+		return nil, "", &provider.AnswerError{Status: status, Fault: "the answer isn't one of the API"}
 	}
-	return body, nil
+	return body, envelope.RequestID, nil
 }
 
 // secrets is what no error text may quote: credentials, and the value as it is

@@ -120,8 +120,9 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint, expired string) p
 			stored, _ := server.Inspect(region, name)
 			return maps.Clone(stored.Tags)
 		},
-		Tick:   func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
-		Expire: func() { expire(server) },
+		Arrived: func() []string { return emulatortest.Operations(server) },
+		Tick:    func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
+		Expire:  func() { expire(server) },
 	}
 }
 

@@ -88,6 +88,7 @@ type destination struct {
 	keyID     string
 	keySecret sensitive.String
 	token     sensitive.String
+	gate      provider.Gate // nil for none
 	userAgent string
 	web       *http.Client
 }
@@ -124,7 +125,7 @@ func open(c provider.Config) (provider.Destination, error) {
 	return &destination{
 		region: c.Region, endpoint: endpoint, instance: instance,
 		keyID: c.AccessKeyID, keySecret: c.AccessKeySecret, token: c.SecurityToken,
-		userAgent: c.UserAgent,
+		gate: c.Gate, userAgent: c.UserAgent,
 		// A redirect isn't followed: the value is in the body.
 		web: &http.Client{Transport: c.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}, nil

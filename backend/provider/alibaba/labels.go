@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/kms"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
 // MoveCurrent implements provider.CurrentMover by UpdateSecretVersionStage. The
@@ -45,14 +47,16 @@ const (
 // pair that ignores keys that aren't set. Removing goes first, so that the new
 // ones don't exceed the limit. A key in both is removed.
 func (d *destination) ChangeTags(ctx context.Context, name string, set map[string]string, remove []string) error {
+	done := false // whether a call has had its effect
 	for keys := range slices.Chunk(remove, maxTagsPerCall) {
 		request := kms.CreateUntagResourcesRequest()
 		request.ResourceType = secretResource
 		request.ResourceId = &[]string{name}
 		request.TagKey = &keys
 		if _, err := call(ctx, d, request, kms.CreateUntagResourcesResponse()); err != nil {
-			return err
+			return provider.Partly(done, err)
 		}
+		done = true
 	}
 	wanted := slices.DeleteFunc(slices.Sorted(maps.Keys(set)), func(key string) bool { return slices.Contains(remove, key) })
 	for keys := range slices.Chunk(wanted, maxTagsPerCall) {
@@ -65,8 +69,9 @@ func (d *destination) ChangeTags(ctx context.Context, name string, set map[strin
 		request.ResourceId = &[]string{name}
 		request.Tag = &tags
 		if _, err := call(ctx, d, request, kms.CreateTagResourcesResponse()); err != nil {
-			return err
+			return provider.Partly(done, err)
 		}
+		done = true
 	}
 	return nil
 }

@@ -74,14 +74,3 @@ func withMessage(err error, class provider.Class, message string) error {
 	changed.Class, changed.Message = class, message
 	return &changed
 }
-
-// madeAmbiguous returns err for a call that had its effect before.
-func madeAmbiguous(err error) error {
-	var e *provider.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	changed := *e
-	changed.Ambiguous = true
-	return &changed
-}

@@ -107,7 +107,7 @@ func (d *destination) SetDescription(ctx context.Context, name, description stri
 	s, err := d.Describe(ctx, name)
 	switch {
 	case err != nil:
-		return madeAmbiguous(err)
+		return provider.Partly(true, err)
 	case s.Description != "":
 		return invalid("the service keeps the old description when the new one is empty; give the secret a description")
 	}

@@ -58,17 +58,20 @@ func (o operation[Request, Answer]) silently() operation[Request, Answer] {
 // call makes one remote call. Its error is classified and free of the
 // destination's credentials and of the value sent, if there is one.
 func (o operation[Request, Answer]) call(ctx context.Context, d *destination, request *Request, sent ...provider.Value) (*Answer, error) {
+	var answer *Answer
 	failure := o.failed(d, sent...)
-	if ctx.Err() != nil {
-		return nil, failure.Interrupted(ctx.Err(), false)
-	}
-	client, err := d.client(exchange{ctx: ctx, next: d.transport, path: o.path, silent: o.silent})
+	err := failure.Send(ctx, d.gate, func(heard *provider.Heard) error {
+		client, err := d.client(exchange{ctx: ctx, next: d.transport, path: o.path, silent: o.silent, heard: heard})
+		if err != nil {
+			return failure.classify(ctx, err)
+		}
+		if answer, err = o.method(client, request); err != nil {
+			return failure.classify(ctx, err)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, failure.classify(ctx, err)
-	}
-	answer, err := o.method(client, request)
-	if err != nil {
-		return nil, failure.classify(ctx, err)
+		return nil, err
 	}
 	return answer, nil
 }

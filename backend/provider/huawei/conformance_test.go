@@ -115,8 +115,9 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint string) providerte
 			stored, _ := server.Inspect(project, name)
 			return stored.Tags
 		},
-		Tick:   func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
-		Expire: func() { expire(server) },
+		Arrived: func() []string { return emulatortest.Operations(server) },
+		Tick:    func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
+		Expire:  func() { expire(server) },
 	}
 }
 

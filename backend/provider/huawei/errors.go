@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/huaweicloud/huaweicloud-sdk-go-v3/core/sdkerr"
 
@@ -195,13 +198,33 @@ func (f failedCall) refused(api *sdkerr.ServiceResponseError) error {
 		message = strings.TrimPrefix(message+"; "+v.advice, "; ")
 	}
 	return &provider.Error{
-		Class:     v.class,
-		Operation: f.Operation,
-		Code:      f.Scrub(api.ErrorCode),
-		RequestID: f.Scrub(api.RequestId),
-		Message:   message,
-		Ambiguous: f.Writes && api.StatusCode >= http.StatusInternalServerError,
+		Class:      v.class,
+		Operation:  f.Operation,
+		Code:       f.Scrub(api.ErrorCode),
+		RequestID:  f.Scrub(api.RequestId),
+		Message:    message,
+		Ambiguous:  f.Writes && api.StatusCode >= http.StatusInternalServerError,
+		RetryAfter: periodIn(api.ErrorMessage, v.class),
 	}
+}
+
+// ratePeriod is how the gateway's text on throttling names the period that its
+// limit is for: "policy user over ratelimit,limit:20,time:1 second".
+var ratePeriod = regexp.MustCompile(`limit:\d+, ?time:(\d+) ?(second|minute|hour|day)`)
+
+// periodIn returns the period of the limit that a throttled call went over,
+// after which there is room again; 0 where the text names none.
+func periodIn(text string, class provider.Class) time.Duration {
+	found := ratePeriod.FindStringSubmatch(text)
+	if class != provider.ClassThrottled || found == nil {
+		return 0
+	}
+	count, err := strconv.ParseUint(found[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	units := map[string]time.Duration{"second": time.Second, "minute": time.Minute, "hour": time.Hour, "day": 24 * time.Hour}
+	return provider.BoundedRetryAfter(count, units[found[2]])
 }
 
 // unclear is a success that doesn't say what it should.

@@ -84,6 +84,7 @@ type destination struct {
 	keyID      string
 	keySecret  sensitive.String
 	token      sensitive.String
+	gate       provider.Gate // nil for none
 	transport  http.RoundTripper
 	userAgent  string
 }
@@ -125,6 +126,7 @@ func open(c provider.Config) (provider.Destination, error) {
 		keyID:      c.AccessKeyID,
 		keySecret:  c.AccessKeySecret,
 		token:      c.SecurityToken,
+		gate:       c.Gate,
 		transport:  c.Transport,
 		// Without one the SDK makes an id for this machine, keeps it in the home
 		// directory, and sends it.

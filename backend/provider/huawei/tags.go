@@ -5,7 +5,6 @@ package huawei
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -58,7 +57,7 @@ func (d *destination) ChangeTags(ctx context.Context, name string, set map[strin
 	}
 	replaced := maps.Clone(have)
 	maps.DeleteFunc(replaced, func(key, _ string) bool { _, ok := wanted[key]; return !ok })
-	return partly(len(gone) > 0, d.replaceTags(ctx, *shown.Id, wanted, replaced))
+	return provider.Partly(len(gone) > 0, d.replaceTags(ctx, *shown.Id, wanted, replaced))
 }
 
 // replaceTags sets tags. Whether a key that is there gets the new value isn't
@@ -71,18 +70,7 @@ func (d *destination) replaceTags(ctx context.Context, secretID string, wanted, 
 	if err := d.batch(ctx, secretID, tagsDelete, replaced); err != nil {
 		return err
 	}
-	return partly(true, d.batch(ctx, secretID, tagsCreate, wanted))
-}
-
-// partly marks an error that came after an effect.
-func partly(done bool, err error) error {
-	var e *provider.Error
-	if !done || !errors.As(err, &e) {
-		return err
-	}
-	changed := *e
-	changed.Ambiguous = true
-	return &changed
+	return provider.Partly(true, d.batch(ctx, secretID, tagsCreate, wanted))
 }
 
 func (d *destination) tags(ctx context.Context, secretID string) (map[string]string, error) {

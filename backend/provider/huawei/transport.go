@@ -29,8 +29,9 @@ const maxAnswer = 1 << 20
 type exchange struct {
 	ctx    context.Context //nolint:containedctx // the exchange is one call
 	next   http.RoundTripper
-	path   string // of the operation
-	silent bool   // success has no body
+	path   string          // of the operation
+	silent bool            // success has no body
+	heard  *provider.Heard // set when the answer is there
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -44,6 +45,7 @@ func (x exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	defer func() { _ = answer.Body.Close() }()
 
+	*x.heard = provider.Heard{RequestID: answer.Header.Get("X-Request-Id"), RetryAfter: provider.RetryAfter(answer.Header)}
 	if answer.StatusCode >= 300 && answer.StatusCode < 400 {
 		return nil, &provider.AnswerError{Status: answer.StatusCode, Fault: "a redirect, which isn't followed"}
 	}

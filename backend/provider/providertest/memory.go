@@ -32,6 +32,9 @@ type Model struct {
 	Labels bool
 	// EvictsVersions drops the oldest version instead of refusing one too many.
 	EvictsVersions bool
+	// Quotas are documented for the service, and counted by access key id; their
+	// operations are the Op constants. It doesn't enforce them.
+	Quotas []provider.Quota
 }
 
 // Overwriting plays a service like Tencent's: every ability, no labels, and a
@@ -80,7 +83,10 @@ func (m *Memory) Kind() provider.Kind {
 		Type:   m.model.Type,
 		Title:  "in-memory cloud",
 		Limits: m.limits(),
-		Open:   m.open,
+
+		Quotas:  func(provider.Config) []provider.Quota { return slices.Clone(m.model.Quotas) },
+		Account: func(c provider.Config) string { return c.AccessKeyID },
+		Open:    m.open,
 	}
 	if m.model.Abilities.Overwrites {
 		kind.CurrentVersionID = "SSM_Current"
@@ -121,7 +127,7 @@ func (m *Memory) open(c provider.Config) (provider.Destination, error) {
 			return nil, &provider.Error{Class: provider.ClassInvalid, Message: required.name + " is empty"}
 		}
 	}
-	d := &destination{region: m.Region(c.Region), keyID: c.AccessKeyID, keySecret: c.AccessKeySecret}
+	d := &destination{region: m.Region(c.Region), keyID: c.AccessKeyID, keySecret: c.AccessKeySecret, gate: c.Gate}
 	return withAbilities(d, m.model.Abilities), nil
 }
 

@@ -21,22 +21,30 @@ type destination struct {
 	region    *Region
 	keyID     string
 	keySecret sensitive.String
+	gate      provider.Gate // nil for none
 }
 
-// do is one call: it arrives, has its effect under the region's lock, and is
-// answered.
+// do is one call: it passes the gate, arrives, has its effect under the region's
+// lock, and is answered.
 func (d *destination) do(ctx context.Context, c Call, effect func(r *Region) error) error {
-	if ctx.Err() != nil {
-		return interrupted(ctx, c.Op, false)
-	}
-	if err := d.region.faults.arrive(ctx, c); err != nil {
-		return err
-	}
-	if err := d.apply(c, effect); err != nil {
-		return err
-	}
-	return d.region.faults.answer(c)
+	call := provider.Call{Operation: c.Op, Writes: IsWrite(c.Op)}
+	return call.Send(ctx, d.gate, func(heard *provider.Heard) error {
+		if err := d.region.faults.arrive(ctx, c); err != nil {
+			return err
+		}
+		if err := d.apply(c, effect); err != nil {
+			return err
+		}
+		if err := d.region.faults.answer(c); err != nil {
+			return err
+		}
+		heard.RequestID = requestID
+		return nil
+	})
 }
+
+// requestID is the service's id of every call.
+const requestID = "memory"
 
 func (d *destination) apply(c Call, effect func(r *Region) error) error {
 	r := d.region
@@ -65,7 +73,7 @@ func refuse(c Call, class provider.Class, format string, args ...any) error {
 		Class:     class,
 		Operation: c.Op,
 		Code:      "Memory." + string(class),
-		RequestID: "memory",
+		RequestID: requestID,
 		Message:   fmt.Sprintf(format, args...),
 	}
 }

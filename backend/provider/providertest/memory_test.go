@@ -61,6 +61,13 @@ func memoryFixture(model providertest.Model) providertest.Fixture {
 			stored, _ := region.Secret(name)
 			return stored.Tags
 		},
+		Arrived: func() []string {
+			var operations []string
+			for _, c := range region.Calls() {
+				operations = append(operations, c.Op)
+			}
+			return operations
+		},
 		Tick:   func() { now = now.Add(time.Second) },
 		Expire: func() { now = now.Add(provider.Days(31)) },
 	}

@@ -45,6 +45,9 @@ type Fixture struct {
 	// LooksFirst names the writers that read before they write. A fault of their
 	// first call leaves no doubt about the effect.
 	LooksFirst []string
+	// Arrived returns the operations that have reached the service, in order, by
+	// their names in [provider.Call]; optional.
+	Arrived func() []string
 	// Tick moves the service's clock on by a second; optional.
 	Tick func()
 	// Expire lets every scheduled deletion fall due; optional.
@@ -70,7 +73,7 @@ const (
 // account. What a case makes is deleted when it ends.
 func Run(t *testing.T, open func(t testing.TB) Fixture) {
 	t.Helper()
-	for _, group := range [][]rule{valueRules, versionRules, lifeRules, abilityRules, refusalRules, faultRules, inventoryRules} {
+	for _, group := range [][]rule{valueRules, versionRules, lifeRules, abilityRules, refusalRules, faultRules, gateRules, inventoryRules} {
 		for _, r := range group {
 			t.Run(r.sentence, func(t *testing.T) {
 				r.check(newSuite(t, open(t)))

@@ -16,11 +16,11 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
 )
 
-// client makes a client for one call. That costs about a microsecond and leaves
+// client makes a client for one call, of which heard learns. That costs about a microsecond and leaves
 // nothing mutable to share; connections are kept by the transport below. What
 // the profile doesn't set must stay so: POST and TC3 keep values out of URLs,
 // and the SDK's own retries and its move to another region stay off.
-func (d *destination) client() (*ssm.Client, error) {
+func (d *destination) client(heard *provider.Heard) (*ssm.Client, error) {
 	p := profile.NewClientProfile()
 	p.Language = "en-US" // of messages; the default is Chinese
 	if !d.endpoint.IsZero() {
@@ -32,7 +32,7 @@ func (d *destination) client() (*ssm.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.WithHttpTransport(d.transport)
+	c.WithHttpTransport(transport{next: d.transport, userAgent: d.userAgent, heard: heard})
 	return c, nil
 }
 
@@ -45,18 +45,20 @@ func call[Request tchttp.Request, Answer any](
 	request Request,
 	sent ...provider.Value,
 ) (Answer, error) {
-	var none Answer
+	var none, answer Answer
 	failure := failed(request.GetAction(), d.secrets(sent)...)
-	if ctx.Err() != nil {
-		return none, failure.Interrupted(ctx.Err(), false)
-	}
-	c, err := d.client()
+	err := failure.Send(ctx, d.gate, func(heard *provider.Heard) error {
+		c, err := d.client(heard)
+		if err != nil {
+			return failure.classify(ctx, err)
+		}
+		if answer, err = method(c, ctx, request); err != nil {
+			return failure.classify(ctx, err)
+		}
+		return nil
+	})
 	if err != nil {
-		return none, failure.classify(ctx, err)
-	}
-	answer, err := method(c, ctx, request)
-	if err != nil {
-		return none, failure.classify(ctx, err)
+		return none, err
 	}
 	return answer, nil
 }

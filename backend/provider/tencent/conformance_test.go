@@ -94,8 +94,9 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint string) providerte
 		SeedManaged: func(name string) {
 			seed(tb, server, emulator.Secret{Type: "1", Ref: emulator.Ref{Name: name}, Versions: []emulator.Version{{ID: "SSM_Current", Text: "{}"}}})
 		},
-		Tick:   func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
-		Expire: func() { expire(server) },
+		Arrived: func() []string { return emulatortest.Operations(server) },
+		Tick:    func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
+		Expire:  func() { expire(server) },
 	}
 }
 

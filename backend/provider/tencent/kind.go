@@ -12,6 +12,7 @@
 package tencent
 
 import (
+	"net/http"
 	"strings"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
@@ -62,7 +63,9 @@ type destination struct {
 	keyID     string
 	keySecret sensitive.String
 	token     sensitive.String
-	transport transport
+	gate      provider.Gate // nil for none
+	transport http.RoundTripper
+	userAgent string
 }
 
 func open(c provider.Config) (provider.Destination, error) {
@@ -84,7 +87,9 @@ func open(c provider.Config) (provider.Destination, error) {
 		keyID:     c.AccessKeyID,
 		keySecret: c.AccessKeySecret,
 		token:     c.SecurityToken,
-		transport: transport{next: c.Transport, userAgent: c.UserAgent},
+		gate:      c.Gate,
+		transport: c.Transport,
+		userAgent: c.UserAgent,
 	}, nil
 }
 

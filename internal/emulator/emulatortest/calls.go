@@ -31,6 +31,15 @@ func SessionKeys(t testing.TB, service emulator.Service, now time.Time) (tempora
 	return temporary, expired
 }
 
+// Operations are those of the latest calls to a service, oldest first.
+func Operations(service emulator.Service) []string {
+	var operations []string
+	for _, call := range service.Core().Calls.List() {
+		operations = append(operations, call.Operation)
+	}
+	return operations
+}
+
 // WantLast compares how the last call ended with code and fault of want.
 func WantLast(t testing.TB, service emulator.Service, want emulator.Call) {
 	t.Helper()
