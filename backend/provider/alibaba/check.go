@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/kms"
@@ -85,7 +84,7 @@ func advised(err error) bool {
 // credentials.
 func (d *destination) accessFindings(at time.Time, err error) []provider.Finding {
 	findings := []provider.Finding{{Check: "endpoint", OK: true, Message: d.endpoint.String() + " answers"}}
-	if strings.HasSuffix(strings.ToLower(d.endpoint.Host), ".cryptoservice.kms.aliyuncs.com") {
+	if onInstanceGateway(d.endpoint) {
 		findings[0] = provider.Finding{Check: "endpoint", Message: "the endpoint is the gateway of one KMS instance, which gives values and takes no changes", Action: "give the shared one, kms.<region>.aliyuncs.com or kms-vpc.<region>.aliyuncs.com"}
 	}
 	if !at.IsZero() {

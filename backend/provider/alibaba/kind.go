@@ -47,7 +47,9 @@ var Kind = provider.Kind{
 		Description: "KMS instance (kst-...) that new secrets are made in; the KMS key must be one of the same instance. " +
 			"Empty for the account's default",
 	}},
-	Open: open,
+	Quotas:  quotasOf,
+	Account: accountOf,
+	Open:    open,
 }
 
 // maxData is the largest SecretData, in bytes: CreateSecret's page since 2025.

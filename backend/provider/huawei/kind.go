@@ -30,6 +30,8 @@ var Kind = provider.Kind{
 		{Name: settingEnterprise, Description: "Id of the enterprise project that new secrets belong to. Default: the service's, \"0\"."},
 	},
 	CurrentLabel: stageCurrent,
+	Quotas:       quotasOf,
+	Account:      accountOf,
 	Open:         open,
 }
 
