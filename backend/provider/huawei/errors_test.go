@@ -273,6 +273,25 @@ func TestTheTextOnAWrongSignatureIsCut(t *testing.T) {
 	}
 }
 
+func TestAThrottledCallWaitsForThePeriodThatTheTextNames(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"The throttling threshold has been reached: policy user over ratelimit,limit:20,time:1 second":                    time.Second,
+		"The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 minute":                    time.Minute,
+		"The throttling threshold has been reached: policy user over ratelimit,limit:60,time:2 hours":                     provider.MaxRetryAfter,
+		"The throttling threshold has been reached: policy user over ratelimit,limit:60,time:99999999999999999999 second": 0,
+		"The throttling threshold has been reached":                                                                       0,
+	} {
+		_, err := opened(t, always(apiError(http.StatusTooManyRequests, "APIGW.0308", text))).Describe(t.Context(), "app-db")
+		if e := failure(t, err); e.RetryAfter != want || e.Class != provider.ClassThrottled {
+			t.Errorf("%q: class %s, retry after %v, want %v", text, e.Class, e.RetryAfter, want)
+		}
+	}
+	refused := always(apiError(http.StatusBadRequest, "CSMS.0002", "limit:20,time:1 second"))
+	if _, err := opened(t, refused).Describe(t.Context(), "app-db"); failure(t, err).RetryAfter != 0 {
+		t.Error("a refusal for another reason is given a time")
+	}
+}
+
 func TestCodesAndRequestIDsAreScrubbed(t *testing.T) {
 	answer := apiError(400, "Odd."+exampleSecret, "x")
 	_, err := opened(t, always(answer)).Describe(t.Context(), "app-db")

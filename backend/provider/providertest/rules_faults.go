@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ var faultRules = []rule{
 	{"a fault of the service is class unavailable, and ambiguous for writers", failsWith(FaultService, provider.ClassUnavailable, true)},
 	{"the answer of a broken proxy is class unavailable, and ambiguous for writers", failsWith(FaultProxy, provider.ClassUnavailable, true)},
 	{"a dropped call is class unavailable, and ambiguous for writers", failsWith(FaultDropped, provider.ClassUnavailable, true)},
+	{"the service's hint when to come back is kept", keepsHint},
 	{"a write whose answer was lost can be repeated", repeatsLost},
 	{"a cancelled context stops a call before it is made", cancelledBefore},
 	{"a cancelled context ends a call that waits", cancelledDuring},
@@ -54,6 +56,30 @@ func failsWith(f Fault, class provider.Class, ambiguous bool) func(s *suite) {
 		s.holds(name, id, s.text("1"))
 		if ids := s.versionIDs(name); len(ids) != 1 {
 			s.Errorf("it has the versions %v, want one", ids)
+		}
+	}
+}
+
+// hinting is a transport whose answers say when to come back.
+type hinting struct{ next http.RoundTripper }
+
+func (h hinting) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := h.next.RoundTrip(r)
+	if err == nil {
+		answer.Header.Set("Retry-After", "7")
+	}
+	return answer, err
+}
+
+func keepsHint(s *suite) {
+	s.can(s.Config.Transport != nil, "having headers")
+	name, _ := s.made(s.text("1"))
+	d := s.as(func(c *provider.Config) { c.Transport = hinting{c.Transport} })
+	for fault, class := range map[Fault]provider.Class{FaultThrottled: provider.ClassThrottled, FaultProxy: provider.ClassUnavailable} {
+		s.strike(fault)
+		_, err := d.Describe(s.ctx, name)
+		if e := s.failure(err, class, "describe with a %s", fault); e.RetryAfter != 7*time.Second {
+			s.Errorf("%s: retry after %v, want 7s", fault, e.RetryAfter)
 		}
 	}
 }
