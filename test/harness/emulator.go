@@ -89,6 +89,16 @@ func (e *Emulator) Secret(name string) (emulator.Secret, bool) {
 	return secret, ok
 }
 
+// Secrets returns all secrets as the cloud stores them, ordered by name.
+func (e *Emulator) Secrets() []emulator.Secret {
+	e.tb.Helper()
+	secrets, err := e.Control.List(e.tb.Context(), "", e.Service.scope)
+	if err != nil {
+		e.tb.Fatalf("list the secrets of the cloud: %v", err)
+	}
+	return secrets
+}
+
 // Text returns the text that the cloud has under a version id, "" if there is none.
 func (e *Emulator) Text(name, versionID string) string {
 	e.tb.Helper()
@@ -102,12 +112,7 @@ func (e *Emulator) Text(name, versionID string) string {
 func (e *Emulator) Current(name string) string {
 	e.tb.Helper()
 	secret, _ := e.Secret(name)
-	for _, version := range secret.Versions {
-		if e.Service.isCurrent(version) {
-			return version.Text
-		}
-	}
-	return ""
+	return e.Service.currentText(secret)
 }
 
 // Settings are what its destination is written with: the account's access key,

@@ -25,6 +25,8 @@ type Service struct {
 	separator   string         // in remote names, where the secret has a slash
 	current     string         // version id or stage label of what readers get
 	credentials credentials
+
+	namesVersions bool // callers choose the ids of versions, so that v3 is Vault's version 3
 }
 
 // credentials are the variables in which the cloud's own tools expect a key.
@@ -35,12 +37,14 @@ var (
 	Tencent = Service{
 		Type: tencent.ServiceName, Destination: tencent.ServiceName + "/gz", Region: "ap-guangzhou",
 		scope: "ap-guangzhou", separator: "_", current: "SSM_Current",
-		credentials: credentials{"TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN"},
+		credentials:   credentials{"TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_TOKEN"},
+		namesVersions: true,
 	}
 	Alibaba = Service{
 		Type: alibaba.ServiceName, Destination: alibaba.ServiceName + "/hz", Region: "cn-hangzhou",
 		scope: "cn-hangzhou", separator: "/", current: "ACSCurrent",
-		credentials: credentials{"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"},
+		credentials:   credentials{"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"},
+		namesVersions: true,
 	}
 	Huawei = Service{
 		Type: huawei.ServiceName, Destination: huawei.ServiceName + "/bj", Region: "cn-north-4",
@@ -67,6 +71,17 @@ func (s Service) ref(name string) emulator.Ref { return emulator.Ref{Region: s.s
 // isCurrent tells whether readers who name no version get this one.
 func (s Service) isCurrent(v emulator.Version) bool {
 	return v.ID == s.current || slices.Contains(v.Labels, s.current)
+}
+
+// currentText is the text that readers get who name no version, "" if there is
+// none.
+func (s Service) currentText(secret emulator.Secret) string {
+	for _, version := range secret.Versions {
+		if s.isCurrent(version) {
+			return version.Text
+		}
+	}
+	return ""
 }
 
 // destination is what a destination of the service is written with.
