@@ -74,15 +74,23 @@ test-e2e: $(TOOLS)/gotestsum build-race vault ## Run the end-to-end tests: real 
 	  $(TOOLS)/gotestsum --format testname -- -race -count=1 -p 1 -timeout 20m $(if $(RUN),-run '$(RUN)') ./test/...
 
 .PHONY: bench
-bench: build vault $(TOOLS)/benchstat ## Measure speed, memory and remote calls, in under 5 minutes (RUN=regexp COUNT=6)
+bench: build vault $(TOOLS)/benchstat ## Measure speed, memory and remote calls, in about 10 minutes (RUN=regexp COUNT=6 LONG=1)
 	@go test -p 1 -timeout 10m -run '^$$' -bench '$(or $(RUN),.)' -benchmem -benchtime 100ms -count $(COUNT) \
-	  $(addprefix ./,$(sort $(dir $(wildcard backend/*_bench_test.go backend/*/*_bench_test.go)))) \
+	  $(addprefix ./,$(sort $(dir $(wildcard backend/*_bench_test.go backend/*/*_bench_test.go test/bench/*_bench_test.go)))) \
 	  | tee $(BIN)/bench.txt | awk '/^pkg:/ { print "bench: code of " $$2 } /FAIL/'
 	@cd $(BIN) && $(TOOLS)/benchstat bench.txt
 	@cd test/bench && VAULT_BINARY=$(BIN)/vault PLUGIN_BINARY=$(BIN)/$(PLUGIN) EMULATOR_BINARY=$(BIN)/cloud-emulator \
-	  go test -count 1 -timeout 10m -run '$(or $(RUN),.)' -args -full -rounds $(COUNT) -figures $(BIN)/bench-programs.txt
+	  go test -count 1 -timeout 60m -run '$(or $(RUN),.)' -args -full $(if $(LONG),-long) -rounds $(COUNT) -figures $(BIN)/bench-programs.txt
 	@cat $(BIN)/bench-programs.txt >>$(BIN)/bench.txt && rm $(BIN)/bench-programs.txt
 	@echo 'bench: all figures are in bin/bench.txt; compare two such files with bin/tools/benchstat OLD NEW'
+
+.PHONY: profile
+profile: ## Profile the busy engine: what takes time and memory (bin/cpu.pprof, bin/mem.pprof)
+	@mkdir -p $(BIN)
+	@go test -run '^$$' -bench Replicate -benchtime 10s -o $(BIN)/bench.test \
+	  -cpuprofile $(BIN)/cpu.pprof -memprofile $(BIN)/mem.pprof ./test/bench
+	@go tool pprof -top -cum -nodecount 40 -ignore 'internal/emulator' $(BIN)/bench.test $(BIN)/cpu.pprof 2>/dev/null
+	@go tool pprof -top -cum -nodecount 40 -sample_index alloc_space -ignore 'internal/emulator' $(BIN)/bench.test $(BIN)/mem.pprof 2>/dev/null
 
 ##@ Check
 

@@ -13,31 +13,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 )
-
-var (
-	full    = flag.Bool("full", false, "measure with many secrets, and print the figures")
-	rounds  = flag.Int("rounds", 6, "how often to measure what varies, with -full")
-	outPath = flag.String("figures", "", "file to write the figures to in the benchmark format, for benchstat")
-)
-
-// effort is how much is measured.
-type effort struct {
-	rounds   int           // of what varies from one to the next
-	longest  time.Duration // for all rounds together; the first one is never cut short
-	writes   int           // in a row, for a latency
-	secrets  int           // for memory and recovery
-	versions int           // of each of them, for memory
-}
-
-func measured() effort {
-	if *full {
-		return effort{rounds: *rounds, longest: 90 * time.Second, writes: 60, secrets: 1000, versions: 10}
-	}
-	return effort{rounds: 1, longest: time.Hour, writes: 8, secrets: 8, versions: 2}
-}
 
 var figures report
 
@@ -64,46 +42,77 @@ func progress(tb testing.TB, format string, args ...any) {
 	tb.Logf(format, args...)
 }
 
-// report is what was measured: tables for people, and lines for benchstat.
+// report is what was measured: one table for people, and lines for benchstat.
 type report struct {
-	tables []*table
-	lines  []string
-}
-
-type table struct {
-	title string
 	rows  [][]string
+	lines []string
 }
 
-func (r *report) table(title string, header ...string) *table {
-	t := &table{title: title, rows: [][]string{header}}
-	r.tables = append(r.tables, t)
-	return t
+var header = []string{"figure", "measured", "compared with", "ratio", "goal", "met"}
+
+// section begins a group of figures.
+func (r *report) section(title string) { r.rows = append(r.rows, []string{"**" + title + "**"}) }
+
+// note adds a figure that nothing is demanded of.
+func (r *report) note(figure, measured string) {
+	r.rows = append(r.rows, []string{figure, measured, "", "", "report", ""})
 }
 
-// row adds a row. Durations are shown in ms or s, sizes in MB.
-func (t *table) row(cells ...any) {
-	row := make([]string, len(cells))
-	for i, cell := range cells {
-		switch value := cell.(type) {
-		case time.Duration:
-			row[i] = strconv.FormatFloat(value.Seconds()*1e3, 'f', 2, 64) + " ms"
-			if value >= time.Second {
-				row[i] = strconv.FormatFloat(value.Seconds(), 'f', 1, 64) + " s"
-			}
-		case size:
-			row[i] = strconv.FormatFloat(float64(value)/1e6, 'f', 1, 64) + " MB"
-		case float64:
-			row[i] = strconv.FormatFloat(value, 'f', 0, 64)
-		default:
-			row[i] = fmt.Sprint(value)
-		}
+// relate adds a figure with its ratio to another one, of which nothing is
+// demanded.
+func (r *report) relate(figure, measured, reference string, ratio float64) {
+	r.rows = append(r.rows, []string{figure, measured, reference, decimals(ratio), "report", ""})
+}
+
+// judge adds a figure whose ratio to another one of this run has a goal.
+func (r *report) judge(figure, measured, reference string, ratio float64, g goal) {
+	r.rows = append(r.rows, []string{figure, measured, reference, decimals(ratio), g.String(), g.verdict(ratio)})
+}
+
+// goal is what a ratio ought to be at least, or at most.
+type goal struct {
+	bound  float64
+	atMost bool
+}
+
+func atLeast(bound float64) goal { return goal{bound: bound} }
+func atMost(bound float64) goal  { return goal{bound: bound, atMost: true} }
+
+func (g goal) String() string {
+	sign := ">= "
+	if g.atMost {
+		sign = "<= "
 	}
-	t.rows = append(t.rows, row)
+	return sign + strconv.FormatFloat(g.bound, 'f', -1, 64)
 }
 
-// size is a number of bytes.
-type size int64
+func (g goal) verdict(ratio float64) string {
+	if g.atMost && ratio <= g.bound || !g.atMost && ratio >= g.bound {
+		return "yes"
+	}
+	return "**no**"
+}
+
+func decimals(x float64) string { return strconv.FormatFloat(x, 'f', 2, 64) }
+
+// short writes a duration in ms or s.
+func short(d time.Duration) string {
+	if d >= time.Second {
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	}
+	return strconv.FormatFloat(d.Seconds()*1e3, 'f', 1, 64) + " ms"
+}
+
+// per writes a rate.
+func per(rate float64, what string) string {
+	digits := 0
+	if rate < 100 {
+		digits = 1
+	}
+	return strconv.FormatFloat(rate, 'f', digits, 64) + " " + what + "/s"
+}
+
+func megabytes(n int64) string { return strconv.FormatFloat(float64(n)/1e6, 'f', 1, 64) + " MB" }
 
 // value is one figure in the benchmark format.
 type value struct {
@@ -112,7 +121,7 @@ type value struct {
 }
 
 func nanoseconds(d time.Duration, unit string) value { return value{float64(d), unit} }
-func bytes(n size, unit string) value                { return value{float64(n), unit} }
+func bytes(n int64, unit string) value               { return value{float64(n), unit} }
 
 // line adds figures of n repetitions under a name such as Write/clients=8.
 func (r *report) line(name string, n int, values ...value) {
@@ -124,14 +133,29 @@ func (r *report) line(name string, n int, values ...value) {
 	r.lines = append(r.lines, b.String())
 }
 
+// print writes the table in Markdown, with columns that also line up as text.
 func (r *report) print(w io.Writer) {
-	for _, t := range r.tables {
-		_, _ = fmt.Fprintf(w, "\n%s\n\n", t.title)
-		columns := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-		for _, row := range t.rows {
-			_, _ = fmt.Fprintf(columns, "  %s\n", strings.Join(row, "\t"))
+	widths := make([]int, len(header))
+	for _, row := range append([][]string{header}, r.rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
-		_ = columns.Flush()
+	}
+	line := func(row []string, filler string) {
+		for i, width := range widths {
+			cell := ""
+			if i < len(row) {
+				cell = row[i]
+			}
+			_, _ = fmt.Fprintf(w, "| %s%s ", cell, strings.Repeat(filler, width-utf8.RuneCountInString(cell)))
+		}
+		_, _ = fmt.Fprintln(w, "|")
+	}
+	_, _ = fmt.Fprintln(w)
+	line(header, " ")
+	line(nil, "-")
+	for _, row := range r.rows {
+		line(row, " ")
 	}
 	_, _ = fmt.Fprintln(w)
 }

@@ -1,0 +1,164 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package bench
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/test/harness"
+)
+
+// target is a cloud that is to get n replicas.
+type target struct {
+	cloud
+	n    int
+	dead bool // it doesn't answer and isn't waited for
+}
+
+// pace is how a cloud got its replicas.
+type pace struct {
+	target
+	operation string
+	elapsed   time.Duration // from the first write to the answer of the last call
+	throttled int
+}
+
+func (p pace) rate() float64  { return float64(p.n) / p.elapsed.Seconds() }
+func (p pace) share() float64 { return p.rate() / p.allowed(p.operation) }
+
+// TestThroughput measures how many secrets a second reach the clouds, written
+// as fast as eight clients can, as a share of what the documented rates allow.
+func TestThroughput(t *testing.T) {
+	r := start(t, harness.Services...)
+	figures.section(fmt.Sprintf("Replication of secrets that eight clients write, %s a call, as a share of the documented rate", short(measured().latency)))
+	throttled := 0
+	for _, c := range clouds {
+		configure(r, c)
+		for _, operation := range operations {
+			// An update needs a secret that was made.
+			n := min(measured().replicasAt(c.allowed(create)), measured().replicasAt(c.allowed(operation)))
+			p := replicate(t, r, operation, "alone/"+c.slug, []target{{cloud: c, n: n}})[0]
+			throttled += p.throttled
+			figures.judge(fmt.Sprintf("%s, %d %ss", c.label, p.n, operation), per(p.rate(), "secrets"),
+				per(c.allowed(operation), "secrets"), p.share(), atLeast(0.95))
+			p.line("alone")
+		}
+	}
+	three := together(t, r, "three", "")
+	for _, operation := range operations {
+		slowest := three[operation][0]
+		for _, p := range three[operation] {
+			throttled += p.throttled
+			p.line("three")
+			if p.share() < slowest.share() {
+				slowest = p
+			}
+		}
+		figures.judge(fmt.Sprintf("to all three at once, %ss: the slowest, %s", operation, slowest.label), per(slowest.rate(), "secrets"),
+			per(slowest.allowed(operation), "secrets"), slowest.share(), atLeast(0.95))
+	}
+	two := together(t, r, "dead", huaweiCloud.slug)
+	how := map[string]string{create: "answers nothing", update: "refuses connections"}
+	for _, operation := range operations {
+		for i, p := range two[operation] {
+			throttled += p.throttled
+			if p.dead {
+				continue
+			}
+			p.line("dead")
+			before := three[operation][i]
+			figures.judge(fmt.Sprintf("%s that %s: %s, %ss", huaweiCloud.label, how[operation], p.label, operation),
+				per(p.rate(), "secrets"), per(before.rate(), "secrets"), p.rate()/before.rate(), atLeast(0.95))
+		}
+	}
+	figures.judge("throttling answers in all of these", fmt.Sprint(throttled), "", float64(throttled), atMost(0))
+}
+
+// together gives the three clouds what each may get in the same time. One of
+// them can be dead: it lets creations hang, and refuses connections after that.
+func together(t *testing.T, r harness.Replication, folder, dead string) map[string][]pace {
+	t.Helper()
+	paces := map[string][]pace{}
+	for _, operation := range operations {
+		var targets []target
+		for _, c := range []cloud{tencentCloud, alibabaCloud, huaweiCloud} {
+			n := min(measured().replicasAt(c.allowed(create)), measured().replicasAt(c.allowed(update)))
+			targets = append(targets, target{cloud: c, n: n, dead: c.slug == dead})
+			switch {
+			case c.slug != dead:
+			case operation == create:
+				emulatorOf(r, c).Break(emulator.Fault{Kind: emulator.Hang})
+			default:
+				emulatorOf(r, c).Kill()
+			}
+		}
+		paces[operation] = replicate(t, r, operation, folder, targets)
+	}
+	return paces
+}
+
+// replicate writes secrets for the targets, spread evenly, and waits until those
+// that aren't dead have them.
+func replicate(t *testing.T, r harness.Replication, operation, folder string, targets []target) []pace {
+	t.Helper()
+	n, living := 0, []cloud{}
+	for _, target := range targets {
+		n = max(n, target.n)
+		if !target.dead {
+			living = append(living, target.cloud)
+			emulatorOf(r, target.cloud).ResetCalls()
+		}
+	}
+	progress(t, "replication: %d secrets, %s, %s", n, operation, folder)
+	began := time.Now()
+	put(t, r.Vault, operation, folder, n, func(i int) []string {
+		var refs []string
+		for _, target := range targets {
+			if target.takes(i, n) {
+				refs = append(refs, target.ref)
+			}
+		}
+		return refs
+	})
+	awaitSync(t, r.Vault, living...)
+	var paces []pace
+	for _, target := range targets {
+		p := pace{target: target, operation: operation}
+		if !target.dead {
+			end, throttled := lastCall(emulatorOf(r, target.cloud))
+			p.elapsed, p.throttled = end.Sub(began), throttled
+		}
+		paces = append(paces, p)
+	}
+	return paces
+}
+
+// takes tells whether the target gets secret i of all.
+func (t target) takes(i, all int) bool { return (i+1)*t.n/all > i*t.n/all }
+
+// lastCall is when the last call that did something was answered, and how many
+// were throttled, since the calls were reset. Both programs have the clock of
+// this machine.
+func lastCall(e *harness.Emulator) (end time.Time, throttled int) {
+	for _, call := range e.Calls().Calls {
+		if slices.ContainsFunc(throttling, func(code string) bool { return strings.HasPrefix(call.Code, code) }) {
+			throttled++
+		}
+		if answered := call.Time.Add(call.Duration); call.Code == "" && call.Fault == "" && answered.After(end) {
+			end = answered
+		}
+	}
+	return end, throttled
+}
+
+func (p pace) line(situation string) {
+	figures.line(fmt.Sprintf("Replicate/situation=%s/cloud=%s/op=%s", situation, p.slug, p.operation), p.n,
+		nanoseconds(p.elapsed/time.Duration(p.n), "ns/op"), value{p.rate(), "secrets/s"}, value{p.share(), "of-the-allowed-rate"},
+		value{float64(p.throttled), "throttled"})
+}
