@@ -184,6 +184,8 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		{"an address without a port", []string{"-tencent-ssm", "127.0.0.1"}, "port"},
 		{"an unknown flag", []string{"-tencent"}, "-h"},
 		{"an argument", []string{"start"}, "flags only"},
+		{"an unknown rate", []string{"-rates", "slow"}, "documented"},
+		{"a negative rate", []string{"-rates", "-1"}, "factor"},
 		{"an unknown level", []string{"-log-level", "loud"}, "loud"},
 		{"an absent credentials file", []string{"-credentials", filepath.Join(dir, "absent")}, "credentials"},
 		{"an empty credentials file", []string{"-credentials", write("empty", "{}")}, "no accounts"},
@@ -207,9 +209,21 @@ func TestTheHelpExplainsEveryFlag(t *testing.T) {
 	if err := run(t.Context(), []string{"-h"}, io.Discard, &help); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("ended with %v", err)
 	}
-	for _, word := range []string{"-tencent-ssm", "-alicloud-kms", "-huawei-csms", "-control", "-data-dir", "-credentials", "-log-level", emulator.ExampleAccount().AccessKeyID} {
+	for _, word := range []string{"-tencent-ssm", "-alicloud-kms", "-huawei-csms", "-control", "-data-dir", "-credentials", "-log-level", "-rates", emulator.ExampleAccount().AccessKeyID} {
 		if !strings.Contains(help.String(), word) {
 			t.Errorf("the help doesn't name %s", word)
+		}
+	}
+}
+
+func TestTheProcessEnforcesTheDocumentedRatesWhenTold(t *testing.T) {
+	t.Parallel()
+	for flagged, want := range map[string]float64{"off": 0, "documented": 1, "0.5": 0.5} {
+		p := startProcess(t, "-rates", flagged, "-control", "127.0.0.1:0")
+		for service := range p.Endpoints {
+			if rates, err := control.NewClient(p.Control, service).Rates(t.Context()); err != nil || rates.Factor != want {
+				t.Errorf("-rates %s: %s has the factor %v, %v", flagged, service, rates.Factor, err)
+			}
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (s settings) address(service string) string {
 // here and in address.
 func openServices(s settings, logger *slog.Logger) (map[string]emulator.Service, error) {
 	options := func(service string) emulator.Options {
-		o := emulator.Options{Logger: logger.With("service", service), Accounts: s.accounts}
+		o := emulator.Options{Logger: logger.With("service", service), Accounts: s.accounts, RateFactor: float64(s.rates)}
 		if s.dataDir != "" {
 			o.DataDir = filepath.Join(s.dataDir, service)
 		}

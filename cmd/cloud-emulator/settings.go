@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
@@ -49,6 +50,44 @@ type settings struct {
 	alicloudKMS, huaweiCSMS      string
 	level                        slog.Level
 	accounts                     []emulator.Account
+	rates                        rateFactor
+}
+
+// rateFactor is the flag -rates.
+type rateFactor float64
+
+// Names of rate factors.
+const (
+	ratesOff        = "off"
+	ratesDocumented = "documented"
+)
+
+// String implements flag.Value.
+func (f *rateFactor) String() string {
+	switch *f {
+	case 0:
+		return ratesOff
+	case 1:
+		return ratesDocumented
+	}
+	return strconv.FormatFloat(float64(*f), 'g', -1, 64)
+}
+
+// Set implements flag.Value.
+func (f *rateFactor) Set(text string) error {
+	switch text {
+	case ratesOff:
+		*f = 0
+	case ratesDocumented:
+		*f = 1
+	default:
+		factor, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("it must be %s, %s or a factor of the documented rates", ratesOff, ratesDocumented)
+		}
+		*f = rateFactor(factor)
+	}
+	return nil
 }
 
 // parse reads the flags and the credentials file. It returns flag.ErrHelp after
@@ -64,6 +103,7 @@ func parse(args []string, output io.Writer) (settings, error) {
 	flags.StringVar(&s.control, "control", "", "listen `address` of the control API, by which tests inject faults and see stored values (default off)")
 	flags.StringVar(&s.dataDir, "data-dir", "", "`directory` that keeps the state, so that it survives a kill (default: in memory)")
 	flags.StringVar(&credentials, "credentials", "", "JSON `file` with the access keys (default: the example account)")
+	flags.Var(&s.rates, "rates", "`rate` of calls above which they are refused as the clouds do: off, documented, or a factor of the documented rates such as 0.5")
 	flags.TextVar(&s.level, "log-level", slog.LevelInfo, "`level` of logs: debug, info, warn or error; calls are logged at info")
 	err := flags.Parse(args)
 	if errors.Is(err, flag.ErrHelp) {

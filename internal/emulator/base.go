@@ -16,9 +16,10 @@ type exporter interface {
 	List(account, region string) []Secret
 }
 
-// Open makes what options ask for, with the secrets that files hold.
-func Open[T any, S Stored[T]](options Options) (Base, *Store[T, S], error) {
-	core, err := NewCore(options)
+// Open makes what options ask for, with the secrets that files hold, of a
+// service with documented rates.
+func Open[T any, S Stored[T]](options Options, documented Throttling) (Base, *Store[T, S], error) {
+	core, err := NewCore(options, documented)
 	if err != nil {
 		return Base{}, nil, err
 	}
@@ -43,6 +44,9 @@ func (b Base) Faults() *Faults { return b.core.Faults }
 
 // Calls are the calls that came in.
 func (b Base) Calls() *Calls { return b.core.Calls }
+
+// Rates are the documented rates, as far as they are enforced.
+func (b Base) Rates() *Rates { return b.core.Rates }
 
 // Clock is the service's time.
 func (b Base) Clock() *Clock { return b.core.Clock }

@@ -17,9 +17,10 @@ type Call struct {
 	Time      time.Time     `json:"time"`
 	Operation string        `json:"operation"` // "unknown" for one that the service doesn't have
 	Region    string        `json:"region,omitempty"`
-	Secret    string        `json:"secret,omitempty"` // name of the secret, if the call names one
-	Code      string        `json:"code,omitempty"`   // error code of the service, "" for success
-	Fault     Kind          `json:"fault,omitempty"`  // the injected fault that ended the call, if one did
+	Secret    string        `json:"secret,omitempty"`    // name of the secret, if the call names one
+	Code      string        `json:"code,omitempty"`      // error code of the service, "" for success
+	Fault     Kind          `json:"fault,omitempty"`     // the injected fault that ended the call, if one did
+	Throttled bool          `json:"throttled,omitempty"` // the call was over a documented rate
 	RequestID string        `json:"request_id"`
 	Duration  time.Duration `json:"duration"` // nanoseconds
 
@@ -35,6 +36,8 @@ type Calls struct {
 	counts map[string]int
 	total  int
 	inURL  int // calls with ValueInURL
+
+	throttled map[string]int // calls over a rate, by operation
 }
 
 func (s *Calls) add(c Call) {
@@ -42,9 +45,12 @@ func (s *Calls) add(c Call) {
 	defer s.mu.Unlock()
 	s.total++
 	if s.counts == nil {
-		s.counts = make(map[string]int)
+		s.counts, s.throttled = make(map[string]int), make(map[string]int)
 	}
 	s.counts[c.Operation]++
+	if c.Throttled {
+		s.throttled[c.Operation]++
+	}
 	if c.ValueInURL {
 		s.inURL++
 	}
@@ -77,6 +83,14 @@ func (s *Calls) Counts() map[string]int {
 	return maps.Clone(s.counts)
 }
 
+// Throttled is the number of calls by operation since the last reset that were
+// over a documented rate. Injected errors don't count.
+func (s *Calls) Throttled() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.throttled)
+}
+
 // ValuesInURL is the number of calls since the last reset that carried a
 // secret's value in their URL.
 func (s *Calls) ValuesInURL() int {
@@ -98,5 +112,5 @@ func (s *Calls) List() []Call {
 func (s *Calls) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.recent, s.next, s.counts, s.total, s.inURL = nil, 0, nil, 0, 0
+	s.recent, s.next, s.counts, s.throttled, s.total, s.inURL = nil, 0, nil, nil, 0, 0
 }

@@ -41,7 +41,8 @@ type Request struct {
 	// proxies and error texts show it.
 	ValueInURL bool
 
-	skew time.Duration
+	skew    time.Duration
+	arrived time.Time // by the system's clock
 }
 
 // Target is what a call is about. Operation is one of the service's, or "".
@@ -72,6 +73,8 @@ type Options struct {
 	DataDir  string           // directory of this service alone; "" keeps nothing
 	Accounts []Account
 	KMSKeys  []KMSKey
+	// RateFactor enforces so many times the documented rates; 0 enforces none.
+	RateFactor float64
 }
 
 // Core is what one emulated service has in common with the others.
@@ -81,12 +84,18 @@ type Core struct {
 	KMSKeys  *KMSKeys
 	Faults   *Faults
 	Calls    *Calls
+	Rates    *Rates
 	Files    *Files // nil when nothing is kept
 	Logger   *slog.Logger
 }
 
-// NewCore makes the parts that options ask for.
-func NewCore(options Options) (*Core, error) {
+// NewCore makes the parts that options ask for, of a service with documented
+// rates.
+func NewCore(options Options, documented Throttling) (*Core, error) {
+	rates := NewRates(documented)
+	if err := rates.Enforce(options.RateFactor); err != nil {
+		return nil, err
+	}
 	accounts, err := NewAccounts(options.Accounts...)
 	if err != nil {
 		return nil, err
@@ -105,6 +114,7 @@ func NewCore(options Options) (*Core, error) {
 		KMSKeys:  NewKMSKeys(options.KMSKeys...),
 		Faults:   new(Faults),
 		Calls:    new(Calls),
+		Rates:    rates,
 		Files:    files,
 		Logger:   logger,
 	}, nil
@@ -112,12 +122,13 @@ func NewCore(options Options) (*Core, error) {
 
 // Serve takes a call through faults, authentication and work, and logs it.
 func (c *Core) Serve(w http.ResponseWriter, hr *http.Request, p Protocol) {
+	arrived := time.Now()
 	body, err := io.ReadAll(io.LimitReader(hr.Body, MaxBody+1))
 	if err != nil {
 		return // the caller is gone
 	}
 	start := c.Clock.Now()
-	r := &Request{HTTP: hr, Body: body, ID: newRequestID(), Now: start}
+	r := &Request{HTTP: hr, Body: body, ID: newRequestID(), Now: start, arrived: arrived}
 	r.Target = p.Target(r)
 
 	reply, ended := c.run(r, p)
@@ -133,8 +144,9 @@ func (c *Core) Serve(w http.ResponseWriter, hr *http.Request, p Protocol) {
 
 // ending is how a call went, for the log.
 type ending struct {
-	code  string // what the service said, or an injected error
-	fault Kind   // what ended the call, if a fault did
+	code      string // what the service said, or an injected error
+	fault     Kind   // what ended the call, if a fault did
+	throttled bool   // the call was over a rate
 }
 
 // damage is what faults have done to a call. The zero damage lets it go on.
@@ -158,6 +170,10 @@ func (c *Core) run(r *Request, p Protocol) (*Reply, ending) {
 	if failure := p.Authenticate(r); failure != nil {
 		reply := p.Encode(r, nil, failure)
 		return &reply, ending{code: failure.Code}
+	}
+	if failure := c.Rates.admit(r, r.arrived); failure != nil {
+		reply := p.Encode(r, nil, failure)
+		return &reply, ending{code: failure.Code, throttled: true}
 	}
 	var result any
 	var end ending
@@ -245,7 +261,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (c *Core) record(r *Request, start time.Time, e ending) {
 	call := Call{
 		Time: start, Operation: cmp.Or(r.Operation, "unknown"), Region: clip(r.Region), Secret: clip(r.Secret),
-		Code: e.code, Fault: e.fault, RequestID: r.ID, Duration: c.Clock.Now().Sub(start), ValueInURL: r.ValueInURL,
+		Code: e.code, Fault: e.fault, Throttled: e.throttled, RequestID: r.ID, Duration: c.Clock.Now().Sub(start), ValueInURL: r.ValueInURL,
 	}
 	c.Calls.add(call)
 	c.Logger.Info("call", "operation", call.Operation, "region", call.Region, "secret", call.Secret,

@@ -25,7 +25,7 @@ func TestASecretWhoseFileCannotBeRemovedStaysUnlessItIsForgottenAnyway(t *testin
 	t.Parallel()
 	for _, forgets := range []bool{false, true} {
 		dir := t.TempDir()
-		core, err := emulator.NewCore(emulator.Options{DataDir: dir})
+		core, err := emulator.NewCore(emulator.Options{DataDir: dir}, emulator.Throttling{})
 		if err != nil {
 			t.Fatal(err)
 		}

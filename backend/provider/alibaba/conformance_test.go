@@ -121,6 +121,8 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint, expired string) p
 			return maps.Clone(stored.Tags)
 		},
 		Arrived: func() []string { return emulatortest.Operations(server) },
+		Rate:    func(operation string) (float64, bool) { return emulatortest.Rate(server, operation) },
+		Enforce: func(factor float64) { emulatortest.Enforce(tb, server, factor) },
 		Tick:    func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
 		Expire:  func() { expire(server) },
 	}

@@ -17,6 +17,8 @@ var gateRules = []rule{
 	{"each remote call passes the gate once and tells it how it ended", passesGate},
 	{"a call that the gate doesn't let pass isn't made, and its error comes back", stopsAtGate},
 	{"the gate hears the class of an error and the request id", tellsGate},
+	{"the kind's quotas are the documented rates of the calls that it makes", knowsQuotas},
+	{"a call over the documented rate is class throttled, and the others go on", isThrottled},
 	{"a call whose time is up at the gate isn't made", waitsAtGate},
 }
 
@@ -166,6 +168,50 @@ func tellsGate(s *suite) {
 	if last := gate.passages[len(gate.passages)-1]; provider.ClassOf(last.err) != provider.ClassThrottled {
 		s.Errorf("the gate has heard %+v", last)
 	}
+}
+
+func knowsQuotas(s *suite) {
+	s.can(s.Rate != nil, "telling its rates")
+	quotas := s.Kind.Quotas(s.Config)
+	made := map[string]bool{}
+	for i := range s.gated(s.Destination, "") {
+		gate := &recorder{}
+		_, _, _ = s.visit(gate, i)
+		for _, operation := range gate.operations() {
+			made[operation] = true
+		}
+	}
+	for operation := range made {
+		want, documented := s.Rate(operation)
+		if got, ok := provider.QuotaFor(quotas, operation); ok != documented || got.PerSecond != want {
+			s.Errorf("%s has the quota %+v (%t), documented are %v per second (%t)", operation, got, ok, want, documented)
+		}
+	}
+	groups := map[string]bool{}
+	for _, q := range quotas {
+		if q.Group == "" || groups[q.Group] {
+			s.Errorf("the group %q has no name, or that of another", q.Group)
+		}
+		groups[q.Group] = true
+	}
+	if s.Kind.Account(s.Config) == "" || s.Kind.Account(s.Config) == s.Config.AccessKeySecret.Reveal() {
+		s.Error("the account that the quotas are counted for isn't told")
+	}
+}
+
+func isThrottled(s *suite) {
+	s.can(s.Enforce != nil, "enforcing rates")
+	name, _ := s.made(s.text("1"))
+	s.Enforce(0.01)
+	var err error
+	for range 100 { // the first of a second is let through
+		if _, err = s.Describe(s.ctx, name); err != nil {
+			break
+		}
+	}
+	s.fails(err, provider.ClassThrottled, "describe over and over")
+	s.Enforce(0)
+	s.described(name)
 }
 
 // lateGate lets a call in only when its time is up.

@@ -48,6 +48,11 @@ type Fixture struct {
 	// Arrived returns the operations that have reached the service, in order, by
 	// their names in [provider.Call]; optional.
 	Arrived func() []string
+	// Rate is what the service documents for an operation; optional.
+	Rate func(operation string) (perSecond float64, documented bool)
+	// Enforce makes the service refuse what is over so many times its documented
+	// rates; optional.
+	Enforce func(factor float64)
 	// Tick moves the service's clock on by a second; optional.
 	Tick func()
 	// Expire lets every scheduled deletion fall due; optional.

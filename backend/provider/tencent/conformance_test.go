@@ -95,6 +95,8 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint string) providerte
 			seed(tb, server, emulator.Secret{Type: "1", Ref: emulator.Ref{Name: name}, Versions: []emulator.Version{{ID: "SSM_Current", Text: "{}"}}})
 		},
 		Arrived: func() []string { return emulatortest.Operations(server) },
+		Rate:    func(operation string) (float64, bool) { return emulatortest.Rate(server, operation) },
+		Enforce: func(factor float64) { emulatortest.Enforce(tb, server, factor) },
 		Tick:    func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
 		Expire:  func() { expire(server) },
 	}

@@ -43,6 +43,7 @@ const (
 	codeLimitExceeded    = "Rejected.LimitExceeded"
 	codeUnsupported      = "UnsupportedOperation"
 	codeInternal         = "InternalFailure"
+	codeThrottled        = "Rejected.Throttling"
 
 	codeDryRunFine    = "DryRunOperationError"
 	codeDryRunInvalid = "ValidationError"
@@ -74,7 +75,7 @@ var statuses = map[string]int{
 	codeKeyDisabled:      http.StatusConflict,
 	codeKeyPendingDelete: http.StatusConflict,
 
-	"Rejected.Throttling":         http.StatusTooManyRequests,
+	codeThrottled:                 http.StatusTooManyRequests,
 	codeInternal:                  http.StatusInternalServerError,
 	"ServiceUnavailableTemporary": http.StatusServiceUnavailable,
 }

@@ -117,6 +117,26 @@ func (c *Client) PutKMSKey(ctx context.Context, k emulator.KMSKey) error {
 	return c.do(ctx, http.MethodPut, "kms-keys", k, nil)
 }
 
+// EnforceRates makes the service refuse what is over so many times its
+// documented rates; 0 ends it.
+func (c *Client) EnforceRates(ctx context.Context, factor float64) error {
+	return c.do(ctx, http.MethodPut, "rates", map[string]float64{"factor": factor}, nil)
+}
+
+// Rates returns the documented rates and how they are enforced.
+func (c *Client) Rates(ctx context.Context) (Rates, error) {
+	var rates Rates
+	err := c.do(ctx, http.MethodGet, "rates", nil, &rates)
+	return rates, err
+}
+
+// SetLatency makes every call of the service take so much longer until the
+// faults are cleared. Calls don't wait for each other.
+func (c *Client) SetLatency(ctx context.Context, latency time.Duration) error {
+	_, err := c.AddFault(ctx, emulator.Fault{Kind: emulator.Delay, Duration: latency})
+	return err
+}
+
 // SetSwitches replaces all switches of the service by those of its own type,
 // e.g. tencent.Switches.
 func (c *Client) SetSwitches(ctx context.Context, switches any) error {

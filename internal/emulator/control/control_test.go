@@ -8,11 +8,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common"
+	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/profile"
+	ssm "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/ssm/v20190923"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/control"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
 )
 
@@ -169,4 +176,82 @@ func TestStrangersAreTurnedAway(t *testing.T) {
 	if answer.StatusCode != http.StatusForbidden {
 		t.Errorf("a web page got %s", answer.Status)
 	}
+}
+
+func TestRatesAreEnforcedWhileAskedForAndThrottledCallsCounted(t *testing.T) {
+	t.Parallel()
+	client, server, _ := start(t)
+	ctx := t.Context()
+	describe := func(calls int) (throttled int) {
+		must(t, client.ResetCalls(ctx))
+		for range calls {
+			signedCall(t, server)
+		}
+		counted, err := client.Calls(ctx)
+		must(t, err)
+		if counted.Counts["DescribeSecret"] != calls {
+			t.Errorf("counted %v of %d calls", counted.Counts, calls)
+		}
+		return counted.Throttled["DescribeSecret"]
+	}
+	must(t, client.SetLatency(ctx, time.Millisecond))
+	if n := describe(10); n != 0 {
+		t.Errorf("%d calls were throttled by default", n)
+	}
+	must(t, client.EnforceRates(ctx, 0.01)) // one per second
+	rates, err := client.Rates(ctx)
+	must(t, err)
+	if rates.Factor != 0.01 || len(rates.Documented) == 0 || rates.Documented[0].PerSecond != 300 {
+		t.Errorf("the rates are %+v", rates)
+	}
+	if n := describe(10); n < 1 {
+		t.Error("no call was throttled")
+	}
+	must(t, client.EnforceRates(ctx, 0))
+	if n := describe(10); n != 0 {
+		t.Errorf("%d calls were throttled after the end", n)
+	}
+	if err := client.EnforceRates(ctx, -1); err == nil {
+		t.Error("a negative factor was taken")
+	}
+}
+
+// signedCall describes a secret that isn't there.
+func signedCall(t *testing.T, server *tencent.Server) {
+	t.Helper()
+	account := emulator.ExampleAccount()
+	settings := profile.NewClientProfile()
+	settings.HttpProfile.Scheme, settings.HttpProfile.Endpoint = "http", "emulated"
+	api, err := ssm.NewClient(common.NewCredential(account.AccessKeyID, account.AccessKeySecret), ref.Region, settings)
+	must(t, err)
+	api.WithHttpTransport(emulatortest.Transport(server))
+	r := ssm.NewDescribeSecretRequest()
+	r.SecretName = &ref.Name
+	_, _ = api.DescribeSecret(r)
+}
+
+func TestALatencyIsThatOfEveryCallUntilTheFaultsAreCleared(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, err := tencent.New(tencent.Options{})
+		must(t, err)
+		// The client reaches the API without a network, which a bubble can't wait for.
+		handler := control.NewHandler(map[string]emulator.Service{tencent.ServiceName: server})
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/tencent-ssm/faults", strings.NewReader(`{"kind":"delay","duration":"40ms"}`))
+		handler.ServeHTTP(httptest.NewRecorder(), request)
+		begin := time.Now()
+		var calls sync.WaitGroup
+		for range 100 {
+			calls.Go(func() { callOnce(t.Context(), server) })
+		}
+		calls.Wait()
+		if took := time.Since(begin); took != 40*time.Millisecond {
+			t.Errorf("a hundred calls at once took %v", took)
+		}
+		server.Faults().ClearAll()
+		begin = time.Now()
+		if callOnce(t.Context(), server); time.Since(begin) != 0 {
+			t.Errorf("a call took %v after the end", time.Since(begin))
+		}
+	})
 }

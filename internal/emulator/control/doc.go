@@ -15,7 +15,7 @@
 //	DELETE /v1/SERVICE/faults             clear all; calls that hang go on
 //	DELETE /v1/SERVICE/faults/ID          clear one
 //	GET    /v1/SERVICE/faults/ID/struck   answers once the fault has struck a call
-//	GET    /v1/SERVICE/calls              {"total":2,"values_in_url":0,"counts":{"GetSecretValue":2},"calls":[{...}]}
+//	GET    /v1/SERVICE/calls              {"total":2,"values_in_url":0,"counts":{"GetSecretValue":2},"throttled":{},"calls":[{...}]}
 //	DELETE /v1/SERVICE/calls              forget them
 //	GET    /v1/SERVICE/secret?...         one secret as it is stored, values included
 //	PUT    /v1/SERVICE/secret             seed one: {"region":"...","name":"...","type":"1","versions":[{"id":"v1","text":"..."}]}
@@ -26,8 +26,13 @@
 //	PUT    /v1/SERVICE/accounts           add or replace a key: {"access_key_id":"...","access_key_secret":"...","denied":["DeleteSecret"]}
 //	DELETE /v1/SERVICE/accounts/ID        take a key away
 //	PUT    /v1/SERVICE/kms-keys           add or replace: {"id":"...","region":"...","disabled":true}
+//	GET    /v1/SERVICE/rates              {"factor":0,"documented":[{"per_second":100,"operations":["CreateSecret"]}]}
+//	PUT    /v1/SERVICE/rates              {"factor":1} enforces the documented rates, 0.5 half of them, 0 none
 //	GET    /v1/SERVICE/switches           what the service does where its documentation is silent
 //	PUT    /v1/SERVICE/switches           replace all of them
+//
+// A fault {"kind":"delay","duration":"40ms"} gives every call that latency until
+// it is cleared.
 //
 // The fields of a fault are those of [emulator.Fault], its kinds error, http,
 // drop, delay, hang and skew.

@@ -25,6 +25,7 @@ type Calls struct {
 	Total       int             `json:"total"`
 	ValuesInURL int             `json:"values_in_url"` // calls with a secret's value in their URL
 	Counts      map[string]int  `json:"counts"`        // by operation
+	Throttled   map[string]int  `json:"throttled"`     // calls over a documented rate, by operation
 	Calls       []emulator.Call `json:"calls"`         // the latest, oldest first
 }
 
@@ -32,6 +33,12 @@ type Calls struct {
 type Clock struct {
 	Now    time.Time `json:"now,omitzero"`
 	Offset string    `json:"offset"` // as in "48h"
+}
+
+// Rates are the documented rates of a service, and how they are enforced.
+type Rates struct {
+	Factor     float64         `json:"factor"` // of the documented rates; 0 enforces none
+	Documented []emulator.Rate `json:"documented,omitempty"`
 }
 
 // NewHandler returns the control API of services by their names.
@@ -54,6 +61,8 @@ func NewHandler(services map[string]emulator.Service) http.Handler {
 		"PUT /v1/{service}/accounts":           putAccount,
 		"DELETE /v1/{service}/accounts/{id}":   removeAccount,
 		"PUT /v1/{service}/kms-keys":           putKMSKey,
+		"GET /v1/{service}/rates":              readRates,
+		"PUT /v1/{service}/rates":              enforceRates,
 		"GET /v1/{service}/switches":           readSwitches,
 		"PUT /v1/{service}/switches":           setSwitches,
 	} {
@@ -147,7 +156,7 @@ func awaitFault(s emulator.Service, r *http.Request) (any, error) {
 
 func readCalls(s emulator.Service, _ *http.Request) (any, error) {
 	calls := s.Core().Calls
-	return Calls{Total: calls.Total(), ValuesInURL: calls.ValuesInURL(), Counts: calls.Counts(), Calls: calls.List()}, nil
+	return Calls{Total: calls.Total(), ValuesInURL: calls.ValuesInURL(), Counts: calls.Counts(), Throttled: calls.Throttled(), Calls: calls.List()}, nil
 }
 
 func resetCalls(s emulator.Service, _ *http.Request) (any, error) {
@@ -222,6 +231,28 @@ func putKMSKey(s emulator.Service, r *http.Request) (any, error) {
 	}
 	s.Core().KMSKeys.Put(key)
 	return nil, nil
+}
+
+func readRates(s emulator.Service, _ *http.Request) (any, error) {
+	rates := s.Core().Rates
+	return Rates{Factor: rates.Factor(), Documented: rates.Documented()}, nil
+}
+
+func enforceRates(s emulator.Service, r *http.Request) (any, error) {
+	var body struct {
+		Factor *float64 `json:"factor"`
+	}
+	raw, err := read[json.RawMessage](r)
+	if err != nil {
+		return nil, err
+	}
+	if err := emulator.DecodeStrict(raw, &body); err != nil {
+		return nil, fmt.Errorf("read the rates: %w", err)
+	}
+	if body.Factor == nil {
+		return nil, errors.New("read the rates: factor must be given, 0 for none and 1 for those documented")
+	}
+	return nil, s.Core().Rates.Enforce(*body.Factor)
 }
 
 func readSwitches(s emulator.Service, _ *http.Request) (any, error) {

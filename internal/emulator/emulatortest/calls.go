@@ -40,6 +40,21 @@ func Operations(service emulator.Service) []string {
 	return operations
 }
 
+// Rate is what a service documents for an operation.
+func Rate(service emulator.Service, operation string) (perSecond float64, documented bool) {
+	rate, documented := service.Core().Rates.Documents(operation)
+	return float64(rate.PerSecond), documented
+}
+
+// Enforce makes a service refuse what is over so many times its documented
+// rates.
+func Enforce(t testing.TB, service emulator.Service, factor float64) {
+	t.Helper()
+	if err := service.Core().Rates.Enforce(factor); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // WantLast compares how the last call ended with code and fault of want.
 func WantLast(t testing.TB, service emulator.Service, want emulator.Call) {
 	t.Helper()

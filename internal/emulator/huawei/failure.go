@@ -16,6 +16,7 @@ const (
 	codeNoSuchAPI     = "APIGW.0101"
 	codeTooLarge      = "APIGW.0201"
 	codeAuthorization = "APIGW.0301"
+	codeThrottled     = "APIGW.0308"
 	codeNoProject     = "APIGW.0310"
 
 	gatewayPrefix = "APIGW."
@@ -85,7 +86,7 @@ var codeStatuses = map[string]int{
 	"APIGW.0305":      http.StatusUnauthorized,
 	"APIGW.0306":      http.StatusForbidden,
 	"APIGW.0307":      http.StatusUnauthorized,
-	"APIGW.0308":      http.StatusTooManyRequests,
+	codeThrottled:     http.StatusTooManyRequests,
 	codeNoProject:     http.StatusForbidden,
 	"APIGW.0401":      http.StatusForbidden,
 	"APIGW.0402":      http.StatusForbidden,

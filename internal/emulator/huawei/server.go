@@ -60,7 +60,7 @@ func New(options Options) (*Server, error) {
 			return nil, fmt.Errorf("project %q: an id has 32 lower-case hexadecimal digits", project)
 		}
 	}
-	base, secrets, err := emulator.Open[secret](options.Options)
+	base, secrets, err := emulator.Open[secret](options.Options, throttling)
 	if err != nil {
 		return nil, err
 	}

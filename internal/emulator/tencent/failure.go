@@ -23,6 +23,7 @@ const (
 	codeUnsupportedProtocol  = "UnsupportedProtocol"
 	codeTooLarge             = "RequestSizeLimitExceeded"
 	codeInternal             = "InternalError"
+	codeThrottled            = "RequestLimitExceeded"
 )
 
 // Error codes of SSM.

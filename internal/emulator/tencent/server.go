@@ -35,7 +35,7 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, secrets, err := emulator.Open[secret](options.Options)
+	base, secrets, err := emulator.Open[secret](options.Options, throttling)
 	if err != nil {
 		return nil, err
 	}
