@@ -77,7 +77,7 @@ func StartLoad(tb testing.TB, clouds []*Emulator, nodes ...*Vault) *Load {
 	for _, node := range nodes {
 		l.clients = append(l.clients, node.WithToken(node.token))
 	}
-	nodes[0].Write("config", map[string]any{"max_versions": keptVersions})
+	nodes[0].Write("config", map[string]any{"max_versions": keptVersions, "default_wait": "1s"}) // writes through the KV API wait
 	for writer := range loadClients {
 		l.writes.Go(func() { l.write(ctx, writer) })
 	}
@@ -121,6 +121,13 @@ func (l *Load) AwaitWrites(more int) {
 		}
 		return nil
 	})
+}
+
+// Progress is a line about how far the load has come.
+func (l *Load) Progress() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return fmt.Sprintf("%d writes answered of %d tried", len(l.answered), l.tries)
 }
 
 func (l *Load) count() int {
