@@ -23,6 +23,8 @@ GOBUILD := go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 PKG ?= ./...
 RUN ?=
 COUNT ?= 6
+ROUNDS ?= 100
+SEED ?=
 SCRIPTS := $(wildcard scripts/* .ci/*)
 
 .PHONY: help
@@ -72,6 +74,11 @@ test-unit: $(TOOLS)/gotestsum ## Run the tests that need no Vault (PKG=./backend
 test-e2e: $(TOOLS)/gotestsum build-race vault ## Run the end-to-end tests: real Vault, real plugin, emulated clouds (RUN=regexp)
 	@CGO_ENABLED=1 VAULT_BINARY=$(BIN)/vault PLUGIN_BINARY=$(BIN)/race/$(PLUGIN) EMULATOR_BINARY=$(BIN)/race/cloud-emulator \
 	  $(TOOLS)/gotestsum --format testname -- -race -count=1 -p 1 -timeout 20m $(if $(RUN),-run '$(RUN)') ./test/...
+
+.PHONY: test-kill
+test-kill: build-race vault ## Kill plugin, clouds and Vault in turn under load (ROUNDS=100 SEED=number)
+	@cd test/e2e && CGO_ENABLED=1 VAULT_BINARY=$(BIN)/vault PLUGIN_BINARY=$(BIN)/race/$(PLUGIN) EMULATOR_BINARY=$(BIN)/race/cloud-emulator \
+	  go test -race -count=1 -timeout 2h -v -run '^TestNothingIsLostWhateverIsKilled$$' . -args -kill-rounds $(ROUNDS) $(if $(SEED),-kill-seed $(SEED))
 
 .PHONY: bench
 bench: build vault $(TOOLS)/benchstat ## Measure speed, memory and remote calls, in about 10 minutes (RUN=regexp COUNT=6 LONG=1)
