@@ -39,9 +39,7 @@ func TestAWriteAnswersWithTheVersionAndInSync(t *testing.T) {
 	if got, want := versionIDs(region, "team-a_db"), []string{"v1", "SSM_Current"}; !slices.Equal(got, want) {
 		t.Errorf("versions %v, want %v", got, want)
 	}
-	if n := m.pending(); n != 0 {
-		t.Errorf("%d pending marks are left", n)
-	}
+	m.awaitSettled()
 }
 
 // The cost of a write is a promise to those who pay for calls by quota.

@@ -6,6 +6,8 @@ package engine
 import (
 	"sync"
 	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
 // activity is the work that one secret has outstanding. It exists exactly as
@@ -14,7 +16,6 @@ type activity struct {
 	// generation grows with every change of the secret. A convergence that
 	// began in an older one doesn't count as the end of the work.
 	generation uint64
-	marked     bool // the mark is in storage
 	since      time.Time
 	progress   map[string]*progress // by destination
 	changed    chan struct{}        // closed when progress changes, then replaced
@@ -48,18 +49,19 @@ type activities struct {
 	last   uint64 // generation given last
 }
 
-// begin notes a change of the secret and tells whether its mark is still to be
-// stored. The caller holds the secret's lock.
-func (as *activities) begin(name string, now time.Time, destinations []string) (mark bool) {
+// begin notes a change of the secret and tells whether nothing was outstanding
+// before. The caller holds the secret's lock.
+func (as *activities) begin(name string, now time.Time, destinations []string) (began bool) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
+	began = as.byName[name] == nil
 	a := as.openLocked(name, now)
 	as.last++
 	a.generation = as.last
 	for _, destination := range destinations {
 		a.progressLocked(destination)
 	}
-	return !a.marked
+	return began
 }
 
 func (as *activities) openLocked(name string, now time.Time) *activity {
@@ -77,7 +79,6 @@ func (as *activities) resume(name string, since time.Time, destinations []string
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	a := as.openLocked(name, since)
-	a.marked = true
 	as.last++
 	a.generation = as.last
 	for _, destination := range destinations {
@@ -88,15 +89,6 @@ func (as *activities) resume(name string, since time.Time, destinations []string
 func (as *activities) doubtLocked(a *activity, destination string) {
 	as.last++
 	a.progressLocked(destination).doubt = as.last
-}
-
-// setMarked notes whether the mark of the secret is surely in storage.
-func (as *activities) setMarked(name string, marked bool) {
-	as.mu.Lock()
-	defer as.mu.Unlock()
-	if a := as.byName[name]; a != nil {
-		a.marked = marked
-	}
 }
 
 // renew begins another generation after a change was stored, so that no
@@ -321,6 +313,23 @@ func (as *activities) names(destination string) []string {
 	var names []string
 	for name, a := range as.byName {
 		if destination == "" || a.progress[destination] != nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// resting returns the secrets that wait for the destination to answer again.
+func (as *activities) resting(destination string) []string {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	var names []string
+	for name, a := range as.byName {
+		p := a.progress[destination]
+		if p == nil || p.running || p.state != StateRetrying || p.failure == nil {
+			continue
+		}
+		if class := p.failure.Class; class == provider.ClassUnavailable || class == provider.ClassThrottled {
 			names = append(names, name)
 		}
 	}

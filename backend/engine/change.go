@@ -22,6 +22,7 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 )
 
 // maxNameBytes is the longest name of a secret.
@@ -82,9 +83,7 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 	if err != nil {
 		return Changed{}, err
 	}
-	if err := e.takeUpEarly(ctx, before); err != nil {
-		return Changed{}, err
-	}
+	e.takeUpEarly(ctx, before)
 	next, data, err := e.prepare(ctx, c, before)
 	if err != nil {
 		return Changed{}, err
@@ -114,7 +113,7 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 			changed.TakenAway = append(changed.TakenAway, ref)
 		}
 	}
-	e.enqueueAll(next)
+	e.enqueueAll(next, quota.People)
 	return changed, err
 }
 
@@ -220,17 +219,17 @@ func (e *Engine) noteForm(ctx context.Context, c Change, next *Secret) error {
 // want makes sure that the secret has a replica at the destination, and refuses
 // one that could never be in sync.
 func (e *Engine) want(ctx context.Context, s *Secret, ref string, data map[string]any) error {
-	l, err := e.lane(ctx, ref)
+	site, err := e.replicator(ctx, ref)
 	if err != nil {
 		return err
 	}
-	if l == nil {
+	if site == nil {
 		if kind, _, _ := strings.Cut(ref, "/"); e.kinds[kind].Type == "" {
 			return Refusef("destination %s: the type %s is unknown; known are %s", ref, kind, strings.Join(slices.Sorted(maps.Keys(e.kinds)), ", "))
 		}
 		return Refusef("destination %s doesn't exist; create it at destinations/%s or choose another", ref, ref)
 	}
-	o := l.current.Load()
+	o := site.current.Load()
 	if !o.destination.Allows(s.Name) {
 		return Refusef("destination %s doesn't take secret %q: its allowed_paths are %s", ref, s.Name, strings.Join(o.destination.AllowedPaths, ", "))
 	}
@@ -351,12 +350,12 @@ func (e *Engine) bury(ctx context.Context, s *Secret) error {
 		if !s.wants(ref) {
 			continue
 		}
-		l, err := e.lane(ctx, ref)
+		r, err := e.replicator(ctx, ref)
 		if err != nil {
 			return err
 		}
-		if l != nil {
-			removal := e.resolve(s, l.current.Load().destination, newestVersion).removal
+		if r != nil {
+			removal := e.resolve(s, r.current.Load().destination, newestVersion).removal
 			replica.Removal, replica.State = &removal, StateDeleting
 		}
 	}

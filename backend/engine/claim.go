@@ -58,7 +58,7 @@ func (e *Engine) releaseClaims(ctx context.Context, secret string, made []claime
 func (e *Engine) claim(ctx context.Context, secret, ref, remoteName string) error {
 	e.claimLock.Lock()
 	defer e.claimLock.Unlock()
-	if e.lanes.get(ref) == nil {
+	if e.replicators.get(ref) == nil {
 		return Refusef("destination %s was just deleted", ref)
 	}
 	id := e.claimID(ref, remoteName)

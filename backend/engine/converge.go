@@ -14,10 +14,6 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
-// callTimeout bounds one remote call. Cloud APIs answer within a second or
-// fail; what takes longer is better begun anew.
-const callTimeout = 30 * time.Second
-
 // maxPlans bounds how often one convergence plans anew. Looking, acting, and
 // looking again after a surprise takes four.
 const maxPlans = 6
@@ -240,21 +236,17 @@ func (c *convergence) create(ctx context.Context, step plan.Step) (string, error
 	return created.VersionID, nil
 }
 
-// call makes one remote call within the destination's rate and a time limit.
+// mostThrottled is how often one call is made again that was throttled, before
+// the replica rests. The quota slows down meanwhile.
+const mostThrottled = 4
+
+// call makes one remote call, within a time limit from when its turn comes.
 func (c *convergence) call(ctx context.Context, remote func(context.Context) error) error {
-	if c.o.limiter != nil {
-		if err := c.o.limiter.Wait(ctx); err != nil {
-			return fmt.Errorf("wait for the destination's turn: %w", err)
+	for attempt := 0; ; attempt++ {
+		err := remote(ctx)
+		if err == nil || attempt == mostThrottled || ctx.Err() != nil ||
+			provider.ClassOf(err) != provider.ClassThrottled || provider.IsAmbiguous(err) {
+			return err
 		}
 	}
-	if r := c.o.refused.Load(); r != nil && time.Now().Before(r.until) {
-		return r.err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	err := remote(ctx)
-	if err != nil && provider.ClassOf(err) == provider.ClassAuth {
-		c.o.refused.Store(&refusal{err: err, until: time.Now().Add(refusalTime)})
-	}
-	return err
 }

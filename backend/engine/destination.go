@@ -5,9 +5,7 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -186,7 +184,11 @@ func (d *Destination) check(kind provider.Kind) error {
 			return err
 		}
 	}
-	if _, _, err := open(kind, d, ""); err != nil {
+	config, _, err := configure(d, "")
+	if err == nil {
+		_, err = kind.Open(config)
+	}
+	if err != nil {
 		return Refusef("%v", err)
 	}
 	return nil
@@ -205,27 +207,6 @@ func (d *Destination) sweepFor(next *Destination) sweep {
 	default:
 		return ""
 	}
-}
-
-// open makes the provider's destination, with a transport of its own.
-func open(kind provider.Kind, d *Destination, userAgent string) (provider.Destination, *http.Transport, error) {
-	endpoint, err := provider.ParseEndpoint(d.Endpoint)
-	if err != nil {
-		return nil, nil, fmt.Errorf("endpoint: %w", err)
-	}
-	transport, err := provider.NewTransport(d.CACert)
-	if err != nil {
-		return nil, nil, fmt.Errorf("ca_cert: %w", err)
-	}
-	remote, err := kind.Open(provider.Config{
-		Region: d.Region, Endpoint: endpoint,
-		AccessKeyID: d.AccessKeyID, AccessKeySecret: d.AccessKeySecret, SecurityToken: d.SecurityToken,
-		Settings: d.Settings, Transport: transport, UserAgent: userAgent,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return remote, transport, nil
 }
 
 func checkPointer(id string, limits provider.Limits) error {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 )
 
 // ListDestinations returns the names of the destinations of a type, or the
@@ -67,12 +68,12 @@ func (e *Engine) PutDestination(ctx context.Context, d *Destination) error {
 		o.close()
 		return err
 	}
-	l := e.addLane(o)
-	if old := l.current.Swap(o); old != o {
+	r := e.keep(o)
+	if old := r.current.Swap(o); old != o {
 		old.close()
 	}
 	for _, name := range e.activities.names(d.Ref()) {
-		e.enqueueAt(d.Ref(), name)
+		e.enqueueAt(d.Ref(), name, quota.Retry)
 	}
 	if sweep != "" {
 		e.sweeps[d.Ref()]++
@@ -208,7 +209,7 @@ func (e *Engine) touch(ctx context.Context, name, ref string, how sweep) error {
 	if how == sweepRemote {
 		e.activities.doubt(name, ref)
 	}
-	e.enqueueAll(s)
+	e.enqueueAt(ref, name, quota.Bulk)
 	return nil
 }
 
@@ -286,9 +287,10 @@ func (e *Engine) deleteUnheld(ctx context.Context, ref string) (holder string, e
 	if err := destinations.Delete(ctx, e.storage, ref); err != nil {
 		return "", err
 	}
-	if l := e.lanes.remove(ref); l != nil {
+	if r := e.replicators.remove(ref); r != nil {
+		r.stop()
 		// Its workers may wait for a lock that is held here.
-		go l.close()
+		e.await(r)
 	}
 	return "", nil
 }
@@ -327,17 +329,20 @@ func (e *Engine) forgetReplica(ctx context.Context, ref, claimID string) error {
 	if err := e.dropReplica(ctx, s, ref); err != nil {
 		return err
 	}
-	return e.finish(ctx, s)
+	e.finish(s)
+	return nil
 }
 
 // CheckDestination makes harmless calls at the destination and reports on each.
 func (e *Engine) CheckDestination(ctx context.Context, ref string) ([]provider.Finding, error) {
-	l, err := e.lane(ctx, ref)
+	r, err := e.replicator(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	if l == nil {
+	if r == nil {
 		return nil, Refusef("destination %s doesn't exist", ref)
 	}
-	return provider.Check(ctx, l.current.Load().remote)
+	o := r.current.Load()
+	o.refused.Store(nil) // a person asks: try again
+	return provider.Check(ctx, o.remote)
 }

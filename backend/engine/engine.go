@@ -24,19 +24,23 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-uuid"
 	"github.com/hashicorp/vault/sdk/helper/locksutil"
 	"github.com/hashicorp/vault/sdk/logical"
-	"golang.org/x/time/rate"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 )
 
 // Options are what an engine needs.
@@ -57,17 +61,21 @@ type Engine struct {
 	userAgent string
 	mount     mountRecord
 
-	locks      []*locksutil.LockEntry // by secret name
-	claimLock  sync.Mutex             // over claiming, and over checking and storing a claim
-	sweeps     map[string]int         // by destination: how often one became necessary; under destLock
-	claiming   map[string]string      // claim id to secret, for claims whose secret isn't stored yet
-	destLock   sync.Mutex             // over changing a destination
-	openLock   sync.Mutex             // over opening a lane and deleting a destination's record
-	configLock sync.Mutex             // over changing the mount's settings
-	config     atomic.Pointer[Config] // nil when not loaded
-	lanes      lanes
-	activities activities
-	resumed    atomic.Bool // every mark of an earlier life was taken up
+	locks       []*locksutil.LockEntry // by secret name
+	claimLock   sync.Mutex             // over claiming, and over checking and storing a claim
+	sweeps      map[string]int         // by destination: how often one became necessary; under destLock
+	claiming    map[string]string      // claim id to secret, for claims whose secret isn't stored yet
+	destLock    sync.Mutex             // over changing a destination
+	openLock    sync.Mutex             // over opening a lane and deleting a destination's record
+	configLock  sync.Mutex             // over changing the mount's settings
+	config      atomic.Pointer[Config] // nil when not loaded
+	accounts    quota.Accounts
+	replicators replicators
+	activities  activities
+	records     *recordCache
+	journal     *journal
+	tidying     chan struct{} // has an entry when the journal is to be cleaned
+	resumed     atomic.Bool   // every mark of an earlier life was taken up
 
 	life    sync.Mutex // over what follows
 	stopped bool
@@ -82,12 +90,15 @@ type Engine struct {
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{
 		storage: o.Storage, store: o.Store, log: o.Logger, userAgent: o.UserAgent,
-		kinds:      map[string]provider.Kind{},
-		claiming:   map[string]string{},
-		sweeps:     map[string]int{},
-		locks:      locksutil.CreateLocks(),
-		lanes:      lanes{byRef: map[string]*lane{}},
-		activities: activities{byName: map[string]*activity{}},
+		kinds:       map[string]provider.Kind{},
+		claiming:    map[string]string{},
+		sweeps:      map[string]int{},
+		locks:       locksutil.CreateLocks(),
+		replicators: replicators{byRef: map[string]*replicator{}},
+		journal:     newJournal(o.Storage),
+		records:     newRecordCache(),
+		tidying:     make(chan struct{}, 1),
+		activities:  activities{byName: map[string]*activity{}},
 	}
 	for _, kind := range o.Kinds {
 		e.kinds[kind.Type] = kind
@@ -131,10 +142,11 @@ func (e *Engine) Start() {
 		return
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	for _, l := range e.lanes.all() {
-		l.run(e.process)
+	for _, r := range e.replicators.all() {
+		r.run(e.process)
 	}
 	ctx := e.ctx
+	e.work.Go(func() { e.tidy(ctx) })
 	e.work.Go(func() { e.resume(ctx) })
 	e.work.Go(func() { e.resumeSweeps(ctx) })
 }
@@ -155,9 +167,48 @@ func (e *Engine) Stop() {
 		e.cancel()
 	}
 	e.life.Unlock()
+	for _, r := range e.replicators.all() {
+		r.stop()
+	}
 	e.work.Wait()
-	for _, l := range e.lanes.all() {
-		l.close()
+	for _, r := range e.replicators.all() {
+		r.close()
+	}
+	if e.ctx == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastTidy)
+	defer cancel()
+	if err := e.journal.clean(ctx); err != nil {
+		e.log.Debug("marks of finished work stay in storage; they are looked at again at the next start", "error", err)
+	}
+}
+
+// lastTidy bounds how long the end waits for storage.
+const lastTidy = 5 * time.Second
+
+// tidyJournal has marks removed that are no longer needed, soon.
+func (e *Engine) tidyJournal() {
+	select {
+	case e.tidying <- struct{}{}:
+	default:
+	}
+}
+
+// tidy removes marks that are no longer needed, many at a time.
+func (e *Engine) tidy(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.tidying:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(removalDelay):
+		}
+		e.persist(ctx, "remove marks of finished work", func() error { return e.journal.clean(ctx) })
 	}
 }
 
@@ -200,7 +251,7 @@ func (e *Engine) ChangeConfig(ctx context.Context, change func(c *Config)) error
 	e.config.Store(&next)
 	if before.Paused && !next.Paused {
 		for _, name := range e.activities.names("") {
-			e.enqueue(name)
+			e.enqueue(name, quota.Retry)
 		}
 	}
 	return nil
@@ -211,20 +262,23 @@ func (e *Engine) Invalidate(key string) {
 	if key == configs.Prefix {
 		e.config.Store(nil)
 	}
+	if id, found := strings.CutPrefix(key, secrets.Prefix); found {
+		e.records.drop(id)
+	}
 	if ref, found := strings.CutPrefix(key, destinations.Prefix); found {
-		if l := e.lanes.remove(ref); l != nil {
+		if r := e.replicators.remove(ref); r != nil {
 			// Other nodes' changes reach nodes that don't replicate, so there
 			// are no workers to wait for.
-			l.close()
+			r.close()
 		}
 	}
 }
 
-// lane returns the lane of a destination, opening it if need be; nil if there
-// is no such destination.
-func (e *Engine) lane(ctx context.Context, ref string) (*lane, error) {
-	if l := e.lanes.get(ref); l != nil {
-		return l, nil
+// replicator returns the replicator of a destination, opening it if need be; nil
+// if there is no such destination.
+func (e *Engine) replicator(ctx context.Context, ref string) (*replicator, error) {
+	if r := e.replicators.get(ref); r != nil {
+		return r, nil
 	}
 	kind, name, err := splitRef(ref)
 	if err != nil {
@@ -240,58 +294,61 @@ func (e *Engine) lane(ctx context.Context, ref string) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.addLane(o), nil
+	kept := e.keep(o)
+	if kept.current.Load() != o {
+		o.close()
+	}
+	return kept, nil
 }
 
-func (e *Engine) addLane(o *opened) *lane {
+// keep returns the replicator of an opened destination, making it if need be.
+// The one that there is already keeps its own.
+func (e *Engine) keep(o *opened) *replicator {
 	e.life.Lock()
 	defer e.life.Unlock()
 	ctx := e.ctx
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	added := newLane(ctx, o)
-	kept := e.lanes.add(added)
+	added := newReplicator(ctx, o)
+	kept := e.replicators.add(added)
 	switch {
 	case kept != added:
-		added.close()
-	case e.ctx != nil && e.ctx.Err() == nil:
+		added.stop()
+	case e.stopped:
+		added.stop()
+	case e.ctx != nil:
 		added.run(e.process)
 	}
 	return kept
 }
 
-func (e *Engine) open(d *Destination) (*opened, error) {
-	kind, found := e.kinds[d.Type]
-	if !found {
-		return nil, fmt.Errorf("destination %s has a type that this plugin doesn't know", d.Ref())
+// await lets Stop wait for the workers of a replicator that was stopped.
+func (e *Engine) await(r *replicator) {
+	e.life.Lock()
+	defer e.life.Unlock()
+	if e.stopped {
+		go r.close() // Stop doesn't wait any more; nothing is called any more either
+		return
 	}
-	remote, transport, err := open(kind, d, e.userAgent)
-	if err != nil {
-		return nil, fmt.Errorf("open destination %s: %w", d.Ref(), err)
-	}
-	o := &opened{destination: d, kind: kind, remote: remote, abilities: provider.AbilitiesOf(remote), transport: transport}
-	if d.MaxRequestsPerSecond > 0 {
-		o.limiter = rate.NewLimiter(rate.Limit(d.MaxRequestsPerSecond), max(1, int(d.MaxRequestsPerSecond)))
-	}
-	return o, nil
+	e.work.Go(r.close)
 }
 
-// resume takes up what the marks in storage say is pending, and the sweeps of
-// destinations. What can't be taken up delays nothing else, and is tried again.
+// resume takes up what the marks in storage say is pending. What can't be taken
+// up delays nothing else, and is tried again.
 func (e *Engine) resume(ctx context.Context) {
-	var ids []string
-	e.persist(ctx, "list pending secrets", func() (err error) {
-		ids, err = pendings.List(ctx, e.storage, "")
-		return err
-	})
-	if len(ids) > 0 {
-		e.log.Info("taking up pending replication", "secrets", len(ids))
-	}
+	taken := map[string]bool{}
 	e.persist(ctx, "take up pending secrets", func() error {
-		var err error
-		ids, err = retained(ctx, ids, func(id string) error { return e.takeUp(ctx, id) })
-		return err
+		unread := e.journal.load(ctx)
+		names := slices.DeleteFunc(slices.Sorted(maps.Keys(e.journal.marks())), func(name string) bool { return taken[name] })
+		if len(names) > 0 {
+			e.log.Info("taking up pending replication", "secrets", len(names))
+		}
+		failed, err := retained(ctx, names, func(name string) error { return e.takeUp(ctx, name) })
+		for _, name := range names {
+			taken[name] = !slices.Contains(failed, name)
+		}
+		return errors.Join(unread, err)
 	})
 	if ctx.Err() == nil {
 		e.resumed.Store(true)
@@ -299,33 +356,35 @@ func (e *Engine) resume(ctx context.Context) {
 }
 
 // takeUp queues a secret that was pending at the start at all its destinations.
-func (e *Engine) takeUp(ctx context.Context, id string) error {
-	mark, err := pendings.Get(ctx, e.storage, id)
-	if err != nil || mark == nil {
-		return err
+func (e *Engine) takeUp(ctx context.Context, name string) error {
+	defer e.lock(name)()
+	if _, marked := e.journal.since(name); !marked {
+		return nil
 	}
-	defer e.lock(mark.Name)()
-	s, err := e.load(ctx, mark.Name)
+	s, err := e.load(ctx, name)
 	if err != nil {
 		return err
 	}
-	if err := e.takeUpLocked(ctx, s); err != nil {
-		return err
-	}
-	e.enqueueAll(s)
-	return e.finish(ctx, s)
+	e.takeUpLocked(ctx, s)
+	e.enqueueAll(s, quota.Retry)
+	e.finish(s)
+	return nil
 }
 
 // takeUpLocked begins the activity of a secret that is marked in storage, unless
-// it has begun already. The caller holds the secret's lock.
-func (e *Engine) takeUpLocked(ctx context.Context, s *Secret) error {
+// it has begun already. If that can't be told, it is: what was attempted before
+// isn't known. The caller holds the secret's lock.
+func (e *Engine) takeUpLocked(ctx context.Context, s *Secret) {
 	if e.activities.generation(s.Name) > 0 {
-		return nil
+		return
 	}
-	mark, err := pendings.Get(ctx, e.storage, e.mount.id(s.Name))
-	if err != nil || mark == nil {
-		return err
+	unread := e.journal.load(ctx)
+	since, marked := e.journal.since(s.Name)
+	if unread != nil && !marked {
+		e.log.Warn("it isn't known whether a secret was pending before the start, it is looked at", "secret", s.Name, "error", unread)
+		since, marked = time.Now().UTC(), true
 	}
-	e.activities.resume(s.Name, mark.Since, s.destinations())
-	return nil
+	if marked {
+		e.activities.resume(s.Name, since, s.destinations())
+	}
 }

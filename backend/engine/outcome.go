@@ -38,7 +38,8 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt u
 	switch {
 	case replica == nil:
 		e.activities.forget(name, ref)
-		return e.finish(ctx, s)
+		e.finish(s)
+		return nil
 	case replica.RemoteName != out.remoteName:
 		return nil // renamed meanwhile, and queued again by that
 	case out.removed && !s.wants(ref):
@@ -48,7 +49,8 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt u
 		if err := e.dropReplica(ctx, s, ref); err != nil {
 			return err
 		}
-		return e.finish(ctx, s)
+		e.finish(s)
+		return nil
 	}
 	e.activities.expect(name, out.due)
 	next := replica.advance(out, e.failure)
@@ -72,21 +74,19 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt u
 	} else {
 		e.activities.doubt(name, ref)
 	}
-	return e.finish(ctx, s)
+	e.finish(s)
+	return nil
 }
 
 // finish removes the pending mark when every replica is in sync. The caller
 // holds the secret's lock.
-func (e *Engine) finish(ctx context.Context, s *Secret) error {
+func (e *Engine) finish(s *Secret) {
 	if !e.activities.converged(s.Name, s.destinations()) {
-		return nil
+		return
 	}
-	e.activities.setMarked(s.Name, false) // whatever comes of it
-	if err := pendings.Delete(ctx, e.storage, e.mount.id(s.Name)); err != nil {
-		return err
-	}
+	e.journal.unmark(s.Name)
 	e.activities.end(s.Name)
-	return nil
+	e.tidyJournal()
 }
 
 // remember keeps what a released replica was left as.

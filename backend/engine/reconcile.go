@@ -17,16 +17,23 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 )
 
-// load returns a secret's record, an empty one if there is none.
+// load returns a copy of a secret's record, an empty one if there is none.
 func (e *Engine) load(ctx context.Context, name string) (*Secret, error) {
-	s, err := secrets.Get(ctx, e.storage, e.mount.id(name))
-	if err != nil {
-		return nil, err
-	}
+	id := e.mount.id(name)
+	s, ticket := e.records.get(id)
 	if s == nil {
-		return &Secret{Name: name}, nil
+		var err error
+		s, err = secrets.Get(ctx, e.storage, id)
+		if err != nil {
+			return nil, err
+		}
+		if s == nil {
+			return &Secret{Name: name}, nil
+		}
+		e.records.keep(id, s, ticket)
 	}
 	if s.Name != name {
 		return nil, fmt.Errorf("the record of secret %q holds another secret's name", name)
@@ -34,78 +41,109 @@ func (e *Engine) load(ctx context.Context, name string) (*Secret, error) {
 	return s, nil
 }
 
-// storeSecret writes a secret's record, or removes it when nothing is left in it.
+// storeSecret writes a secret's record, or removes it when nothing is left in
+// it. The caller holds the secret's lock.
 func (e *Engine) storeSecret(ctx context.Context, s *Secret) error {
+	id := e.mount.id(s.Name)
+	e.records.drop(id)
 	if s.isEmpty() {
-		return secrets.Delete(ctx, e.storage, e.mount.id(s.Name))
+		return secrets.Delete(ctx, e.storage, id)
 	}
-	return secrets.Put(ctx, e.storage, e.mount.id(s.Name), s)
+	if err := secrets.Put(ctx, e.storage, id, s); err != nil {
+		e.records.drop(id) // it may be in storage or not
+		return err
+	}
+	e.records.put(id, s)
+	return nil
 }
 
 func (s *Secret) destinations() []string { return slices.Sorted(maps.Keys(s.Replicas)) }
 
-// process is one turn of a lane's worker.
-func (e *Engine) process(l *lane, name string) {
-	generation, doubt, ok := e.activities.start(name, l.ref)
-	if !ok || l.ctx.Err() != nil {
+// process works once on a secret at a destination.
+func (e *Engine) process(r *replicator, name string) {
+	generation, doubt, ok := e.activities.start(name, r.ref)
+	if !ok || r.ctx.Err() != nil {
 		return
 	}
-	defer e.activities.report(name, l.ref, func(p *progress) { p.running = false })
-	o := l.current.Load()
-	config, err := e.Config(l.ctx)
+	defer e.activities.report(name, r.ref, func(p *progress) { p.running = false })
+	o := r.current.Load()
+	config, err := e.Config(r.ctx)
 	switch {
 	case err != nil:
-		e.retry(l, name, err)
+		e.retry(r, name, err)
 		return
 	case config.Paused:
 		return // the end of the pause queues it again
 	case o.destination.Disabled:
-		e.activities.report(name, l.ref, func(p *progress) {
+		e.activities.report(name, r.ref, func(p *progress) {
 			p.state, p.settled, p.failure, p.nextRetry = StateDisabled, generation, nil, time.Time{}
 		})
 		return
 	}
-	result, err := e.reconcile(l.ctx, o, name, doubt > 0)
-	if err == nil && l.ctx.Err() == nil {
-		err = e.save(l.ctx, l.ref, name, generation, doubt, result)
+	if ok, until, failure := o.breaker.admits(); !ok {
+		e.rest(r, name, until, failure)
+		return
+	}
+	lane := r.queue.lane(name)
+	ctx := quota.WithLane(r.ctx, lane)
+	result, err := e.reconcile(ctx, o, name, doubt > 0)
+	o.breaker.gaveUp(name, result.err, e.failure)
+	if err == nil && r.ctx.Err() == nil {
+		err = e.save(r.ctx, r.ref, name, generation, doubt, result)
 	}
 	switch {
-	case l.ctx.Err() != nil:
+	case r.ctx.Err() != nil:
 	case err != nil:
-		e.retry(l, name, err)
+		e.retry(r, name, err)
 	case result.err != nil && provider.ClassOf(result.err).Recovers():
-		e.retry(l, name, result.err)
+		e.retry(r, name, result.err)
 	case result.err != nil && provider.ClassOf(result.err).Lingers():
-		l.backoff.forget(name)
-		l.queue.AddAfter(name, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
+		r.backoff.forget(name)
+		r.queue.addAfter(name, quota.Retry, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
 	default:
-		l.backoff.forget(name)
+		r.backoff.forget(name)
 		if !result.due.IsZero() {
-			l.queue.AddAfter(name, time.Until(result.due)+time.Second)
+			r.queue.addAfter(name, quota.People, time.Until(result.due)+time.Second)
 		}
 	}
 }
 
+// rest lets a replica wait for the next look at a destination that is away.
+func (e *Engine) rest(r *replicator, name string, until time.Time, failure *Failure) {
+	// Not all at once, so that one of them can find out.
+	until = until.Add(rand.N(firstRetry)) //nolint:gosec // spreading load needs no secrecy
+	e.activities.report(name, r.ref, func(p *progress) {
+		p.state, p.failure, p.nextRetry = StateRetrying, failure, until
+	})
+	r.queue.addAfter(name, max(r.queue.lane(name), quota.Retry), time.Until(until))
+}
+
 // retry queues the name again after a while.
-func (e *Engine) retry(l *lane, name string, cause error) {
-	delay, attempts := l.backoff.next(name)
-	var remote *provider.Error
-	if errors.As(cause, &remote) {
-		delay = max(delay, remote.RetryAfter)
-	}
+func (e *Engine) retry(r *replicator, name string, cause error) {
+	delay, attempts := r.backoff.next(name)
+	delay = max(delay, retryAfter(cause))
 	failure := e.failure(cause)
-	e.activities.report(name, l.ref, func(p *progress) {
+	e.activities.report(name, r.ref, func(p *progress) {
 		if p.failure != nil && p.failure.Class == failure.Class {
 			failure.Time = p.failure.Time
 		}
 		p.state, p.failure, p.attempts, p.nextRetry = StateRetrying, failure, attempts, time.Now().Add(delay)
 	})
 	if provider.IsAmbiguous(cause) {
-		e.activities.doubt(name, l.ref)
+		e.activities.doubt(name, r.ref)
 	}
-	e.log.Warn("replication failed, it is tried again", "secret", name, "destination", l.ref,
+	e.log.Warn("replication failed, it is tried again", "secret", name, "destination", r.ref,
 		"class", failure.Class, "code", failure.Code, "request_id", failure.RequestID, "attempt", attempts, "next", delay.String())
-	l.queue.AddAfter(name, delay)
+	r.queue.addAfter(name, max(r.queue.lane(name), quota.Retry), delay)
+}
+
+// retryAfter is the service's hint when to come back, 0 for none.
+func retryAfter(err error) time.Duration {
+	var remote *provider.Error
+	if errors.As(err, &remote) {
+		return remote.RetryAfter
+	}
+	return 0
 }
 
 // failure describes an error for people.

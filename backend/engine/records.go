@@ -24,7 +24,7 @@ import (
 //	config                           settings of the mount
 //	destination/<type>/<name>        settings and credentials of a destination
 //	secret/<id of name>              settings and mapping of a secret
-//	pending/<id of name>             mark: the secret's replicas may be out of sync
+//	pending/<page>                   marks: which secrets may have replicas out of sync
 //	claim/<type>/<name>/<id of remote name>
 //	                                 which secret owns a remote name
 //
@@ -91,11 +91,10 @@ func (c Config) Wait() time.Duration {
 	return *c.DefaultWait
 }
 
-// pendingRecord is written before a change of a secret and removed when all its
-// replicas are in sync.
+// pendingRecord is a page of the journal: secrets by name, and since when their
+// replicas may be out of sync.
 type pendingRecord struct {
-	Name  string    `json:"name"`
-	Since time.Time `json:"since"`
+	Marks map[string]time.Time `json:"marks"`
 }
 
 type claimRecord struct {

@@ -6,33 +6,31 @@ package engine
 import (
 	"context"
 	"time"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 )
 
 // begin notes a change of the secret and stores its mark. The caller holds the
 // secret's lock.
 func (e *Engine) begin(ctx context.Context, s *Secret) error {
-	if err := e.takeUpEarly(ctx, s); err != nil {
-		return err
-	}
+	e.takeUpEarly(ctx, s)
 	now := time.Now().UTC()
-	if !e.activities.begin(s.Name, now, s.destinations()) {
-		return nil
-	}
-	if err := pendings.Put(ctx, e.storage, e.mount.id(s.Name), &pendingRecord{Name: s.Name, Since: now}); err != nil {
-		e.activities.end(s.Name)
+	began := e.activities.begin(s.Name, now, s.destinations())
+	if err := e.journal.mark(ctx, s.Name, now); err != nil {
+		if began {
+			e.activities.end(s.Name)
+		}
 		return err
 	}
-	e.activities.setMarked(s.Name, true)
 	return nil
 }
 
 // takeUpEarly takes up the secret's mark of an earlier life, if there may be one
 // that still waits for it, and with it the doubt about what was attempted then.
-func (e *Engine) takeUpEarly(ctx context.Context, s *Secret) error {
-	if e.resumed.Load() {
-		return nil
+func (e *Engine) takeUpEarly(ctx context.Context, s *Secret) {
+	if !e.resumed.Load() {
+		e.takeUpLocked(ctx, s)
 	}
-	return e.takeUpLocked(ctx, s)
 }
 
 // Sync queues a secret's replicas now, also those that are blocked.
@@ -49,35 +47,35 @@ func (e *Engine) Sync(ctx context.Context, name string) (Changed, error) {
 		return Changed{}, err
 	}
 	for _, ref := range s.destinations() {
-		if l := e.lanes.get(ref); l != nil {
-			l.current.Load().refused.Store(nil) // a person asks: try again
+		if r := e.replicators.get(ref); r != nil {
+			r.current.Load().refused.Store(nil) // a person asks: try again
 		}
 	}
-	e.enqueueAll(s)
+	e.enqueueAll(s, quota.People)
 	return Changed{Generation: e.activities.generation(name)}, nil
 }
 
 // enqueueAll puts the secret in the queue of each of its destinations, to be
 // worked on at once.
-func (e *Engine) enqueueAll(s *Secret) {
+func (e *Engine) enqueueAll(s *Secret, lane quota.Lane) {
 	for _, ref := range s.destinations() {
-		e.enqueueAt(ref, s.Name)
+		e.enqueueAt(ref, s.Name, lane)
 	}
 }
 
 // enqueueAt queues the secret at one destination. If that isn't open and can't be
 // opened right now, it is tried in the background: a request that ends, or a
 // storage that stumbles, must not leave the secret unqueued.
-func (e *Engine) enqueueAt(ref, name string) {
-	if l := e.lanes.get(ref); l != nil {
-		l.add(name)
+func (e *Engine) enqueueAt(ref, name string, lane quota.Lane) {
+	if r := e.replicators.get(ref); r != nil {
+		r.add(name, lane)
 		return
 	}
 	e.background(func(ctx context.Context) {
 		e.persist(ctx, "open destination "+ref, func() error {
-			l, err := e.lane(ctx, ref)
-			if l != nil {
-				l.add(name)
+			r, err := e.replicator(ctx, ref)
+			if r != nil {
+				r.add(name, lane)
 			}
 			return err
 		})
@@ -101,10 +99,10 @@ func (e *Engine) persist(ctx context.Context, what string, work func() error) {
 }
 
 // enqueue queues the outstanding replicas of a secret.
-func (e *Engine) enqueue(name string) {
+func (e *Engine) enqueue(name string, lane quota.Lane) {
 	outstanding, _ := e.activities.snapshot(name)
 	for ref := range outstanding {
-		e.enqueueAt(ref, name)
+		e.enqueueAt(ref, name, lane)
 	}
 }
 

@@ -97,11 +97,11 @@ func (e *Engine) replicaStatus(ctx context.Context, s *Secret, ref string) Repli
 		Failure: replica.Failure, LastSync: replica.LastSync,
 		KMSKeyID: firstSet(replica.Observed.KMSKeyID, replica.Observed.KeyAsked), Tags: replica.Observed.Tags,
 	}
-	if l, err := e.lane(ctx, ref); err == nil && l != nil {
-		if label := l.current.Load().kind.CurrentLabel; label != "" && current.ID != "" {
+	if r, err := e.replicator(ctx, ref); err == nil && r != nil {
+		if label := r.current.Load().kind.CurrentLabel; label != "" && current.ID != "" {
 			status.Labels = []string{label}
 		}
-		status.Notes = e.notes(s, replica, l.current.Load())
+		status.Notes = e.notes(s, replica, r.current.Load())
 	}
 	return status
 }
@@ -203,8 +203,8 @@ func (e *Engine) Overview(ctx context.Context) (*Overview, error) {
 		}
 		overview.Replicas[ref] = counts
 	}
-	for _, l := range e.lanes.all() {
-		overview.QueueDepth += l.queue.Len()
+	for _, r := range e.replicators.all() {
+		overview.QueueDepth += r.queue.Len()
 	}
 	return overview, nil
 }

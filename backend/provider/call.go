@@ -31,11 +31,15 @@ type Heard struct {
 	RetryAfter time.Duration // see [RetryAfter]
 }
 
+// CallTimeout bounds one remote call from when the gate lets it pass. The APIs
+// answer within a second or fail; what takes longer is better begun anew.
+const CallTimeout = 30 * time.Second
+
 // Send takes the call through the gate, which may be nil, and makes it by send:
-// once, or not at all if the context is done or the gate says no. The error of
-// send is the classified one of this call; it gets the service's hint when to
-// come back.
-func (c Call) Send(ctx context.Context, gate Gate, send func(*Heard) error) error {
+// once, or not at all if the context is done or the gate says no. The context of
+// send ends after [CallTimeout]. The error of send is the classified one of this
+// call; it gets the service's hint when to come back.
+func (c Call) Send(ctx context.Context, gate Gate, send func(context.Context, *Heard) error) error {
 	if ctx.Err() != nil {
 		return c.Interrupted(ctx.Err(), false)
 	}
@@ -51,7 +55,9 @@ func (c Call) Send(ctx context.Context, gate Gate, send func(*Heard) error) erro
 	if ctx.Err() != nil { // the wait at the gate has used up the time
 		err = c.Interrupted(ctx.Err(), false)
 	} else {
-		err = send(&heard)
+		limited, cancel := context.WithTimeout(ctx, CallTimeout)
+		err = send(limited, &heard)
+		cancel()
 	}
 	took := time.Since(begin)
 	var refused *Error

@@ -31,8 +31,8 @@ func (w *watch) Leave(_ context.Context, _, requestID string, _ time.Duration, e
 func TestSend(t *testing.T) {
 	t.Parallel()
 	call := Call{Operation: "PutSecretValue", Writes: true, Secrets: []sensitive.String{sensitive.NewString("canary-secret")}}
-	answers := func(requestID string, after time.Duration, err error) func(*Heard) error {
-		return func(h *Heard) error {
+	answers := func(requestID string, after time.Duration, err error) func(context.Context, *Heard) error {
+		return func(_ context.Context, h *Heard) error {
 			*h = Heard{RequestID: requestID, RetryAfter: after}
 			return err
 		}
@@ -76,7 +76,7 @@ func TestSend(t *testing.T) {
 	t.Run("a gate that says no has the last word", func(t *testing.T) {
 		t.Parallel()
 		gate := &watch{stop: errors.New("no")}
-		err := call.Send(t.Context(), gate, func(*Heard) error {
+		err := call.Send(t.Context(), gate, func(context.Context, *Heard) error {
 			t.Error("the call was made")
 			return nil
 		})

@@ -43,7 +43,7 @@ func (d *destination) exchange(
 ) (http.Header, error) {
 	var header http.Header
 	failure := failed(request.GetActionName(), d.secrets(sent)...)
-	err := failure.Send(ctx, d.gate, func(heard *provider.Heard) error {
+	err := failure.Send(ctx, d.gate, func(ctx context.Context, heard *provider.Heard) error {
 		got, err := d.post(ctx, request)
 		if err != nil {
 			return failure.classify(ctx, err)

@@ -60,7 +60,7 @@ func (o operation[Request, Answer]) silently() operation[Request, Answer] {
 func (o operation[Request, Answer]) call(ctx context.Context, d *destination, request *Request, sent ...provider.Value) (*Answer, error) {
 	var answer *Answer
 	failure := o.failed(d, sent...)
-	err := failure.Send(ctx, d.gate, func(heard *provider.Heard) error {
+	err := failure.Send(ctx, d.gate, func(ctx context.Context, heard *provider.Heard) error {
 		client, err := d.client(exchange{ctx: ctx, next: d.transport, path: o.path, silent: o.silent, heard: heard})
 		if err != nil {
 			return failure.classify(ctx, err)

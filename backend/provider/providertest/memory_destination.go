@@ -28,7 +28,7 @@ type destination struct {
 // lock, and is answered.
 func (d *destination) do(ctx context.Context, c Call, effect func(r *Region) error) error {
 	call := provider.Call{Operation: c.Op, Writes: IsWrite(c.Op)}
-	return call.Send(ctx, d.gate, func(heard *provider.Heard) error {
+	return call.Send(ctx, d.gate, func(ctx context.Context, heard *provider.Heard) error {
 		if err := d.region.faults.arrive(ctx, c); err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func call[Request tchttp.Request, Answer any](
 ) (Answer, error) {
 	var none, answer Answer
 	failure := failed(request.GetAction(), d.secrets(sent)...)
-	err := failure.Send(ctx, d.gate, func(heard *provider.Heard) error {
+	err := failure.Send(ctx, d.gate, func(ctx context.Context, heard *provider.Heard) error {
 		c, err := d.client(heard)
 		if err != nil {
 			return failure.classify(ctx, err)
