@@ -6,7 +6,9 @@ package bench
 import (
 	"math"
 	"slices"
+	"sync"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/alibaba"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
@@ -58,38 +60,35 @@ var dedicated = cloud{
 	ref: alibaba.ServiceName + "/dedicated", settings: map[string]any{"kms_instance_id": alibaba.ExampleInstanceID},
 }
 
-// quota is how many calls of some operations together are allowed per second;
-// of all that have none of their own, if it names none.
-type quota struct {
-	perSecond  float64
-	operations []string
-}
+// documented are the rates that each service documents, as the emulators know
+// them: they share no code with the engine, so that a mistake in its numbers
+// shows.
+var documented = sync.OnceValue(func() map[string][]emulator.Rate {
+	ssm, _ := tencent.New(tencent.Options{}) // can't fail: it reads nothing
+	kms, _ := alibaba.New(alibaba.Options{})
+	csms, _ := huawei.New(huawei.Options{})
+	return map[string][]emulator.Rate{
+		tencent.ServiceName: ssm.Core().Rates.Documented(),
+		alibaba.ServiceName: kms.Core().Rates.Documented(),
+		huawei.ServiceName:  csms.Core().Rates.Documented(),
+	}
+})
 
-// quotas are those that the clouds document, each account and region for
-// itself, for the calls that creating and updating need. They stand here once
-// more, since a figure that the engine's own numbers were the measure of would
-// not show a mistake in them.
-var quotas = map[string][]quota{
-	tencent.ServiceName: {{100, []string{"CreateSecret"}}, {100, []string{"PutSecretValue"}}, {50, []string{"UpdateSecret"}}},
-	alibaba.ServiceName: {{10, []string{"CreateSecret"}}, {40, []string{"PutSecretValue"}}},
-	huawei.ServiceName:  {{20, nil}},
-}
-
-// throttling are the codes by which the services say that it was too much.
-var throttling = []string{"RequestLimitExceeded", "Rejected.Throttling", "APIGW.0308"}
-
-// allowed is how many secrets a second the quotas let through.
+// allowed is how many secrets a second the documented rates let through.
 func (c cloud) allowed(operation string) float64 {
-	least := math.Inf(1)
-	for _, q := range quotas[c.service.Type] {
-		needed := 0
-		for _, call := range c.calls[operation] {
-			if len(q.operations) == 0 || slices.Contains(q.operations, call) {
-				needed++
-			}
+	needed := map[int]int{} // calls by the rate that they count for
+	rates := documented()[c.service.Type]
+	for _, call := range c.calls[operation] {
+		named := slices.IndexFunc(rates, func(r emulator.Rate) bool { return slices.Contains(r.Operations, call) })
+		if named < 0 {
+			named = slices.IndexFunc(rates, func(r emulator.Rate) bool { return r.Operations == nil })
 		}
-		if needed > 0 {
-			least = min(least, q.perSecond/float64(needed))
+		needed[named]++
+	}
+	least := math.Inf(1)
+	for rate, calls := range needed {
+		if rate >= 0 {
+			least = min(least, float64(rates[rate].PerSecond)/float64(calls))
 		}
 	}
 	return least

@@ -15,7 +15,6 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/alibaba"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/huawei"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/tencent"
@@ -51,8 +50,23 @@ func prepare(tb testing.TB, e *harness.Emulator) {
 	if err := e.Control.SetSwitches(tb.Context(), switches[e.Service.Type]); err != nil {
 		tb.Fatalf("raise the limit of secrets of %s: %v", e.Service.Type, err)
 	}
-	e.Break(emulator.Fault{Kind: emulator.Delay, Duration: measured().latency})
+	if err := e.Control.SetLatency(tb.Context(), measured().latency); err != nil {
+		tb.Fatalf("set the latency of %s: %v", e.Service.Type, err)
+	}
+	enforceRates(tb, e, 1)
 }
+
+// enforceRates makes an emulator refuse what is over so many times the
+// documented rates; 0 lets all through.
+func enforceRates(tb testing.TB, e *harness.Emulator, factor float64) {
+	tb.Helper()
+	if err := e.Control.EnforceRates(tb.Context(), factor); err != nil {
+		tb.Fatalf("set the rates of %s: %v", e.Service.Type, err)
+	}
+}
+
+// pause ends all remote changes of the mount, or lets them go on.
+func pause(v *harness.Vault, paused bool) { v.Write("config", map[string]any{"paused": paused}) }
 
 // configure writes the destination of a cloud.
 func configure(r harness.Replication, c cloud) {

@@ -58,7 +58,7 @@ func TestKill(t *testing.T) {
 		}
 		serving := awaitServing(t, r.Vault, test.slug)
 		awaitSync(t, r.Vault)
-		end, _ := lastCall(r.Cloud)
+		end := lastCall(r.Cloud)
 		figures.note("kill -9 of "+test.label+", until it serves", short(serving.Sub(began)))
 		judgeConvergence("kill -9 of "+test.label+", from serving to in sync", test.slug, end.Sub(serving), tencentCloud.work(n))
 	}
@@ -104,7 +104,7 @@ func TestOutage(t *testing.T) {
 		cloud
 		how string
 	}{{tencentCloud, "refused connections"}, {huaweiCloud, "answered nothing"}} {
-		end, _ := lastCall(emulatorOf(r, c.cloud))
+		end := lastCall(emulatorOf(r, c.cloud))
 		judgeConvergence(c.label+", which "+c.how, "outage-"+c.slug, end.Sub(returned), c.work(effort.missed))
 	}
 }

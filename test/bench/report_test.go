@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -21,8 +22,13 @@ var figures report
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	before := machineBusy()
 	code := m.Run()
 	if *full {
+		figures.section("This machine")
+		figures.note("processors", strconv.Itoa(runtime.NumCPU()))
+		busy := machineBusy() - before
+		figures.note("processor time taken by programs that don't belong to the benchmark", fmt.Sprintf("%.0f %%", 100*max(0, 1-ownTime().Seconds()/busy.Seconds())))
 		figures.print(os.Stdout)
 	}
 	if err := figures.write(*outPath); err != nil {
@@ -30,6 +36,29 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// machineBusy is how long the machine's processors have worked since its start.
+func machineBusy() time.Duration {
+	stat, _ := os.ReadFile("/proc/stat")
+	var user, nice, system, idle, waiting, interrupts, soft, stolen int64
+	if _, err := fmt.Sscanf(string(stat), "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &waiting, &interrupts, &soft, &stolen); err != nil {
+		return 0
+	}
+	const tick = 10 * time.Millisecond // in which Linux counts, on all its platforms
+	return time.Duration(user+nice+system+interrupts+soft+stolen) * tick
+}
+
+// ownTime is the processor time of this process and of all that it started and
+// that have ended.
+func ownTime() (sum time.Duration) {
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var usage syscall.Rusage
+		if syscall.Getrusage(who, &usage) == nil {
+			sum += time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+		}
+	}
+	return sum
 }
 
 // progress says what is being measured now.
