@@ -5,6 +5,8 @@ package backend
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -14,13 +16,17 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
 )
 
+// fieldPath is the name that the library gives to a secret's name.
+const fieldPath = "path"
+
 // kvPaths are the KV v2 engine's own paths: its patterns, fields, help and
 // answers, served by the library. A request that changes a secret passes through
-// the engine first, so that its replicas follow.
+// the engine first, so that its replicas follow. The last one takes what no path
+// serves, since the library has an answer for that too.
 func (b *backend) kvPaths() ([]*framework.Path, error) {
 	var paths []*framework.Path
-	for _, name := range kvstore.PathNames {
-		library, err := b.schema.Path(name + "example")
+	for _, route := range append(slices.Clone(kvstore.PathNames), "") {
+		library, err := b.schema.Path(route + "example")
 		if err != nil {
 			return nil, err
 		}
@@ -29,7 +35,7 @@ func (b *backend) kvPaths() ([]*framework.Path, error) {
 		for operation, served := range library.Operations {
 			properties := served.Properties()
 			path.Operations[operation] = &framework.PathOperation{
-				Callback: b.serveKV(operation),
+				Callback: b.serveKV(library, operation, route != ""),
 				Summary:  properties.Summary, Description: properties.Description, Examples: properties.Examples,
 				Responses: properties.Responses, Unpublished: properties.Unpublished, Deprecated: properties.Deprecated,
 				DisplayAttrs:                properties.DisplayAttrs,
@@ -47,20 +53,31 @@ func (b *backend) kvPaths() ([]*framework.Path, error) {
 	return paths, nil
 }
 
-// serveKV serves one operation of a KV path. Unknown parameters are left to the
-// library, so that the wire behaviour is the KV engine's.
-func (b *backend) serveKV(operation logical.Operation) framework.OperationFunc {
+// serveKV serves one operation of a KV path, of one that has secrets or of the
+// last, which has none.
+func (b *backend) serveKV(path *framework.Path, operation logical.Operation, secrets bool) framework.OperationFunc {
 	reads := operation == logical.ReadOperation || operation == logical.ListOperation || operation == logical.HelpOperation
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		e, err := b.open(ctx, req.Storage)
 		if err != nil {
 			return nil, err
 		}
-		if reads {
+		req = withoutIgnored(req, path)
+		if reads || !secrets {
 			return e.Forward(ctx, req)
 		}
 		return changeByKV(ctx, e, req, d)
 	}
+}
+
+// withoutIgnored leaves out the parameters that the path doesn't have, or has in
+// its URL: this mount's framework warns of them, and the library's would do so a
+// second time.
+func withoutIgnored(req *logical.Request, path *framework.Path) *logical.Request {
+	known := *req
+	known.Data = maps.Clone(req.Data)
+	maps.DeleteFunc(known.Data, func(name string, _ any) bool { return name == fieldPath || path.Fields[name] == nil })
+	return &known
 }
 
 // changeByKV carries out a KV request that changes a secret. The answer is the
@@ -78,11 +95,6 @@ func changeByKV(ctx context.Context, e *engine.Engine, req *logical.Request, d *
 		change.Patch = *given[map[string]any](d, fieldData)
 	default:
 		change.Data = *given[map[string]any](d, fieldData)
-	}
-	if change.Data != nil || kind == "metadata" && req.Operation != logical.DeleteOperation {
-		if err := engine.CheckName(name); err != nil {
-			return refused(err)
-		}
 	}
 	changed, err := e.Apply(ctx, change)
 	if err != nil {

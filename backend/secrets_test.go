@@ -192,7 +192,6 @@ func TestBadInputIsRefusedWithAClearErrorAndNothingIsStored(t *testing.T) {
 		{"nothing to write", "secrets/present", map[string]any{}, []string{"nothing to write"}},
 		{"settings of a secret that doesn't exist", "secrets/s", map[string]any{"description": "x"}, []string{"doesn't exist"}},
 		{"a reserved segment", "secrets/versions/a", map[string]any{"value": "x"}, []string{"reserved"}},
-		{"a reserved segment through data/", "data/a/versions/b", map[string]any{"data": map[string]any{"a": "b"}}, []string{"reserved"}},
 		{"a name of more than 512 bytes", "secrets/" + strings.Repeat("n", 513), map[string]any{"value": "x"}, []string{"513 bytes", "512"}},
 		{"a key for several destinations", "secrets/s", map[string]any{"value": "x", "kms_key_id": "k"}, []string{"kms_key_id", "exactly one destination"}},
 		{

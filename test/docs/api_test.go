@@ -154,6 +154,9 @@ func served(t *testing.T) described {
 			}
 		}
 		for operation, handler := range path.Operations {
+			if handler.Properties().Unpublished { // it only tells that nothing is there
+				continue
+			}
 			key := methods[operation] + " " + name
 			if api.answers[key] == nil {
 				api.answers[key] = map[string]bool{}
