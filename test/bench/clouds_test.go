@@ -4,8 +4,10 @@
 package bench
 
 import (
+	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
@@ -28,6 +30,7 @@ type cloud struct {
 	label, slug string
 	service     harness.Service
 	ref         string              // of the destination
+	account     emulator.Account    // zero for the example account
 	settings    map[string]any      // beside those of the service
 	calls       map[string][]string // that create and update need
 }
@@ -53,11 +56,23 @@ var (
 	clouds = []cloud{tencentCloud, tencentSingle, alibabaCloud, huaweiCloud}
 )
 
-// dedicated is an Alibaba destination that has a KMS instance of its own, whose
-// gateway has no documented rate: by it a mount fills as fast as the engine can.
-var dedicated = cloud{
-	label: "Alibaba, dedicated", slug: "alibaba-dedicated", service: harness.Alibaba,
-	ref: alibaba.ServiceName + "/dedicated", settings: map[string]any{"kms_instance_id": alibaba.ExampleInstanceID},
+// bulk are destinations at Tencent in so many accounts, each with rates of its
+// own: together they take secrets as fast as the engine can send them.
+func bulk(accounts int) []cloud {
+	all := make([]cloud, accounts)
+	for i := range all {
+		account := emulator.Account{
+			AccessKeyID: fmt.Sprintf("bulk-%d", i), AccessKeySecret: fmt.Sprintf("bulk-secret-%d", i), AccountID: strconv.Itoa(200000000000 + i),
+		}
+		all[i] = cloud{
+			label: "Tencent, bulk", slug: "bulk", service: harness.Tencent, ref: fmt.Sprintf("%s/bulk-%d", tencent.ServiceName, i),
+			account: account,
+			settings: map[string]any{
+				"version_history": false, "access_key_id": account.AccessKeyID, "access_key_secret": account.AccessKeySecret,
+			},
+		}
+	}
+	return all
 }
 
 // documented are the rates that each service documents, as the emulators know

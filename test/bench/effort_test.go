@@ -27,26 +27,27 @@ type effort struct {
 	alone   int           // requests in a row by one client
 	crowd   int           // requests by eight clients together
 
-	latency time.Duration // of each remote call
-	probes  int           // of the time from a write to the remote
-	sizes   []int         // secrets in the large mount
-	backlog int           // pending at a restart of the large mount
-	pending int           // when a process is killed
-	missed  int           // written while a cloud is away
-	away    time.Duration // how long that is
-	repeats int           // of counted operations
+	latency  time.Duration // of each remote call
+	probes   int           // of the time from a write to the remote
+	sizes    []int         // secrets in the large mount
+	accounts int           // that its secrets are spread over
+	backlog  int           // pending at a restart of the large mount
+	pending  int           // when a process is killed
+	missed   int           // written while a cloud is away
+	away     time.Duration // how long that is
+	repeats  int           // of counted operations
 }
 
 func measured() effort {
 	if !*full {
 		return effort{
 			replicas: 6, rounds: 1, longest: time.Hour, alone: 4, crowd: 8, latency: time.Millisecond,
-			probes: 2, sizes: []int{4, 8}, backlog: 4, pending: 4, missed: 4, repeats: 3,
+			probes: 2, sizes: []int{4, 8}, accounts: 2, backlog: 4, pending: 4, missed: 4, repeats: 3,
 		}
 	}
 	e := effort{
 		replicas: 2000, window: 12 * time.Second, rounds: *rounds, longest: 60 * time.Second, alone: 60, crowd: 200, latency: 20 * time.Millisecond,
-		probes: 30, sizes: []int{10, 2000, 20000}, backlog: 1000, pending: 150, missed: 100, away: time.Minute, repeats: 100,
+		probes: 30, sizes: []int{10, 2000, 20000}, accounts: 16, backlog: 1000, pending: 150, missed: 100, away: time.Minute, repeats: 100,
 	}
 	if *long {
 		e.window, e.away = 0, 10*time.Minute

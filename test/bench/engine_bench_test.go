@@ -5,28 +5,31 @@ package bench
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 )
 
-// BenchmarkReplicate keeps the whole engine busy, for a profile: a new version
-// of a secret after the other, each until its replica is in sync, several at a
-// time, through the cloud's SDK to an emulator in this process. No documented
-// rate holds it up.
+// BenchmarkReplicate keeps the whole engine busy, for a profile: new versions of
+// many secrets at a time, each until its replica is in sync, through the cloud's
+// SDK to an emulator in this process. Each secret is in an account of its own,
+// so that no documented rate holds the engine up.
 func BenchmarkReplicate(b *testing.B) {
-	const secrets = 64
-	m := openReplicating(b, dedicated)
-	for i := range secrets {
-		m.write(b, fmt.Sprintf("secrets/app/%d", i), map[string]any{"data": credentials(0), "destinations": dedicated.ref})
+	processors := runtime.GOMAXPROCS(0)
+	writers := 32 * processors
+	over := bulk(writers)
+	m := openReplicating(b, over...)
+	for i, c := range over {
+		m.write(b, fmt.Sprintf("secrets/app/%d", i), map[string]any{"data": credentials(0), "destinations": c.ref})
 	}
-	var serial atomic.Int64
+	var writer, serial atomic.Int64
 	b.ReportAllocs()
-	b.SetParallelism(clients)
+	b.SetParallelism(writers / processors)
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
+		secret := fmt.Sprintf("data/app/%d", writer.Add(1)-1)
 		for pb.Next() {
-			i := serial.Add(1)
-			m.write(b, fmt.Sprintf("data/app/%d", i%secrets), map[string]any{"data": credentials(i)})
+			m.write(b, secret, map[string]any{"data": credentials(serial.Add(1))})
 		}
 	})
 }

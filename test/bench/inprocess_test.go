@@ -98,13 +98,14 @@ func openKV(tb testing.TB) *mount {
 	return m
 }
 
-// openReplicating mounts cloudsync with a destination at an emulator. Writes
+// openReplicating mounts cloudsync with destinations at one emulator. Writes
 // wait until their replicas are in sync.
-func openReplicating(tb testing.TB, c cloud) *mount {
+func openReplicating(tb testing.TB, at ...cloud) *mount {
 	tb.Helper()
 	m := open(tb, backend.Factory)
+	m.write(tb, "config", map[string]any{"default_wait": "5m"})
 	var endpoint string
-	switch c.service.Type {
+	switch at[0].service.Type {
 	case tencent.ServiceName:
 		m.cloud, endpoint = emulatortest.Tencent(tb, tencent.Options{})
 	case alibaba.ServiceName:
@@ -112,7 +113,22 @@ func openReplicating(tb testing.TB, c cloud) *mount {
 	case huawei.ServiceName:
 		m.cloud, endpoint = emulatortest.Huawei(tb, huawei.Options{})
 	}
+	for _, c := range at {
+		m.configure(tb, c, endpoint)
+	}
+	return m
+}
+
+// configure writes the destination of a cloud, whose account may be a new one.
+func (m *mount) configure(tb testing.TB, c cloud, endpoint string) {
+	tb.Helper()
 	account := emulator.ExampleAccount()
+	if c.account.AccessKeyID != "" {
+		account = c.account
+		if err := m.cloud.Core().Accounts.Put(account); err != nil {
+			tb.Fatal(err)
+		}
+	}
 	settings := map[string]any{
 		"region": c.service.Region, "endpoint": endpoint,
 		"access_key_id": account.AccessKeyID, "access_key_secret": account.AccessKeySecret,
@@ -121,9 +137,7 @@ func openReplicating(tb testing.TB, c cloud) *mount {
 		settings["project_id"] = huawei.ExampleProjectID
 	}
 	maps.Copy(settings, c.settings)
-	m.write(tb, "config", map[string]any{"default_wait": "5m"})
 	m.write(tb, "destinations/"+c.ref, settings)
-	return m
 }
 
 func (m *mount) request(tb testing.TB, operation logical.Operation, path string, data map[string]any) (*logical.Response, error) {

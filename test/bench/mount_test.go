@@ -68,9 +68,16 @@ func enforceRates(tb testing.TB, e *harness.Emulator, factor float64) {
 // pause ends all remote changes of the mount, or lets them go on.
 func pause(v *harness.Vault, paused bool) { v.Write("config", map[string]any{"paused": paused}) }
 
-// configure writes the destination of a cloud.
-func configure(r harness.Replication, c cloud) {
-	settings := emulatorOf(r, c).Settings()
+// configure writes the destination of a cloud, whose account may be a new one.
+func configure(tb testing.TB, r harness.Replication, c cloud) {
+	tb.Helper()
+	e := emulatorOf(r, c)
+	if c.account.AccessKeyID != "" {
+		if err := e.Control.PutAccount(tb.Context(), c.account); err != nil {
+			tb.Fatalf("add an account to %s: %v", c.service.Type, err)
+		}
+	}
+	settings := e.Settings()
 	maps.Copy(settings, c.settings)
 	r.Vault.Write("destinations/"+c.ref, settings)
 }
@@ -137,6 +144,11 @@ func put(tb testing.TB, v *harness.Vault, operation, folder string, n int, to fu
 		_, err := client.Logical().WriteWithContext(tb.Context(), path, body)
 		return err
 	})
+}
+
+// spread sends the secrets to one of the clouds after the other.
+func spread(over []cloud) func(int) []string {
+	return func(i int) []string { return []string{over[i%len(over)].ref} }
 }
 
 // everywhere sends every secret to the same destinations.

@@ -38,7 +38,7 @@ func TestThroughput(t *testing.T) {
 	figures.section(fmt.Sprintf("Replication of what is pending at the end of a pause, %s a call, as a share of the documented rate", short(measured().latency)))
 	refused := 0
 	for _, c := range clouds {
-		configure(r, c)
+		configure(t, r, c)
 		for _, operation := range operations {
 			// An update needs a secret that was made.
 			n := min(measured().replicasAt(c.allowed(create)), measured().replicasAt(c.allowed(operation)))
