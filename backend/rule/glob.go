@@ -35,7 +35,7 @@ type glob struct {
 type specificity struct {
 	exact    bool
 	prefix   int // characters before the first wildcard
-	literals int // characters that stand for themselves
+	literals int // characters that stand for themselves, slashes aside
 	deep     int // **
 	stars    int // *
 	singles  int // ? and [classes]

@@ -98,9 +98,9 @@ func TestSpecificity(t *testing.T) {
 		"team-a/d?",
 		"team-a/*/password",
 		"team-a/**/password",
-		"team-a/*/*",
 		"team-a/?*",
 		"team-a/*",
+		"team-a/*/*",
 		"team-a/**",
 		"team-*/db",
 		"team-*",
@@ -109,6 +109,8 @@ func TestSpecificity(t *testing.T) {
 		"**/db",
 		"[a-z]*",
 		"*",
+		"*/*/*",
+		"**",
 		"**/*",
 	}
 	for i, one := range order {

@@ -12,7 +12,7 @@
 //
 //  1. the one without wildcards
 //  2. the one with more characters before its first wildcard
-//  3. the one with more characters that stand for themselves
+//  3. the one with more characters that stand for themselves, slashes aside
 //  4. the one with fewer **
 //  5. the one with fewer *
 //  6. the one with more ? and [classes], each of which is one character

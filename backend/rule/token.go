@@ -166,11 +166,14 @@ func (g *glob) measure() {
 	for _, t := range g.tokens {
 		switch t.kind {
 		case literal:
-			g.rank.literals++
-			suffix.WriteRune(t.set.ranges[0].low)
+			c := t.set.ranges[0].low
+			suffix.WriteRune(c)
+			if c != '/' {
+				g.rank.literals++
+			}
 			if literalSoFar {
 				g.rank.prefix++
-				prefix.WriteRune(t.set.ranges[0].low)
+				prefix.WriteRune(c)
 			}
 			continue
 		case single:
@@ -181,9 +184,8 @@ func (g *glob) measure() {
 			g.rank.deep++
 		case deepEnd:
 			g.rank.deep++
-			g.rank.literals++ // its slash
 			if literalSoFar {
-				g.rank.prefix++
+				g.rank.prefix++ // its slash
 			}
 		}
 		literalSoFar = false
