@@ -16,6 +16,7 @@ require (
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common v1.3.209
 	github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/ssm v1.0.732
+	github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/tag v1.0.677
 	golang.org/x/time v0.16.0
 	k8s.io/client-go v0.37.2
 	pgregory.net/rapid v1.3.0

@@ -6,6 +6,7 @@ package docs
 import (
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,8 +39,13 @@ var clouds = []cloud{
 			t.Helper()
 			return emulatortest.Tencent(t, tencent.Options{})
 		},
-		call:    regexp.MustCompile(`ssm\.New(\w+)Request\(`),
-		actions: func(operation string) []string { return []string{"ssm:" + operation} },
+		call: regexp.MustCompile(`(?:ssm|tag)\.New(\w+)Request\(`),
+		actions: func(operation string) []string {
+			if slices.Contains(tagOperations, operation) {
+				return []string{"tag:" + operation}
+			}
+			return []string{"ssm:" + operation}
+		},
 	},
 	{
 		kind: "alicloud-kms", name: "hz", page: "docs/alicloud-kms.md", provider: "alibaba",
@@ -70,6 +76,9 @@ var clouds = []cloud{
 		keyActions: []string{"kms:cmk:createDataKey", "kms:cmk:decryptDataKey"},
 	},
 }
+
+// tagOperations are the calls that go to Tencent's Tag service.
+var tagOperations = []string{"DescribeResourceTagsByResourceIds", "ModifyResourceTags"}
 
 // huaweiActions are the names that Huawei's permission tables give to the calls.
 // ListSecretTags isn't in them.

@@ -40,7 +40,7 @@ type Model struct {
 // Overwriting plays a service like Tencent's: every ability, no labels, and a
 // fixed id for the current value.
 func Overwriting() Model {
-	return Model{Abilities: provider.Abilities{Overwrites: true, DeletesVersions: true, Switches: true, Restores: true}}
+	return Model{Abilities: provider.Abilities{Overwrites: true, DeletesVersions: true, Switches: true, Restores: true, ChangesTags: true}}
 }
 
 // LabelMoving plays a service like Alibaba's: callers choose ids, a label says

@@ -42,6 +42,7 @@ type (
 		withSwitch
 		versionDeleter
 		overwriter
+		tagger
 	}
 	withLabels struct {
 		withRestore
@@ -65,7 +66,7 @@ func withAbilities(d *destination, a provider.Abilities) provider.Destination {
 		restoring,
 		withVersionDeletion{restoring, versionDeleter{d}},
 		switching,
-		withOverwriting{switching, versionDeleter{d}, overwriter{d}},
+		withOverwriting{switching, versionDeleter{d}, overwriter{d}, tagger{d}},
 		labelling,
 		withLabelsAndKeys{labelling, keyChanger{d}},
 	} {

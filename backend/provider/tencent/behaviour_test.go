@@ -156,45 +156,6 @@ func disable(t *testing.T) func(d full) error {
 	return func(d full) error { return d.Disable(t.Context(), "app-db") }
 }
 
-func TestTags(t *testing.T) {
-	tagged := provider.NewSecret{VersionID: "v1", Value: provider.Text(exampleValue), Tags: map[string]string{"team": "a"}}
-
-	t.Run("tags are set at creation", func(t *testing.T) {
-		server, d := emulate(t, emulated.Switches{})
-		if created, err := d.Create(t.Context(), "tagged", tagged); err != nil || created.TagsError != nil {
-			t.Fatal(err, created.TagsError)
-		}
-		if stored, _ := server.Inspect(region, "tagged"); stored.Tags["team"] != "a" || len(stored.Tags) != 1 {
-			t.Errorf("tags %v", stored.Tags)
-		}
-	})
-	for code, class := range map[int]provider.Class{1: provider.ClassUnavailable, 2: provider.ClassInvalid} {
-		t.Run(fmt.Sprintf("a secret made without its tags is success with an error beside, TagCode %d", code), func(t *testing.T) {
-			server, d := emulate(t, emulated.Switches{TagCode: code})
-			created, err := d.Create(t.Context(), "tagged", tagged)
-			if err != nil || created.VersionID != "v1" {
-				t.Fatal(err, created)
-			}
-			if e := failure(t, created.TagsError); e.Class != class || !strings.Contains(e.Message, "without its tags") {
-				t.Errorf("tags error %v", created.TagsError)
-			}
-			if _, ok := server.Inspect(region, "tagged"); !ok {
-				t.Error("the secret isn't there")
-			}
-		})
-	}
-	t.Run("a tag that the Tag service doesn't know makes nothing", func(t *testing.T) {
-		server, d := emulate(t, emulated.Switches{TagsMissing: true})
-		_, err := d.Create(t.Context(), "tagged", tagged)
-		if e := failure(t, err); e.Class != provider.ClassInvalid || e.Ambiguous {
-			t.Errorf("error %v", err)
-		}
-		if _, ok := server.Inspect(region, "tagged"); ok {
-			t.Error("the secret is there")
-		}
-	})
-}
-
 func TestListing(t *testing.T) {
 	const page = 50
 	inventory := func(t *testing.T, d full) []string {

@@ -28,6 +28,7 @@ func TestConforms(t *testing.T) {
 		"as is possible too": {
 			StrictSwitching: true, OmitUnusedValue: true, NullVersions: true,
 			VersionsOldestFirst: true, UpdateMovesTime: true, SecretNotExistCode: true, KMSUnauthorized: true,
+			StrictTagRemoval: true, TagsMissing: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,11 +95,16 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint string) providerte
 		SeedManaged: func(name string) {
 			seed(tb, server, emulator.Secret{Type: "1", Ref: emulator.Ref{Name: name}, Versions: []emulator.Version{{ID: "SSM_Current", Text: "{}"}}})
 		},
-		Arrived: func() []string { return emulatortest.Operations(server) },
-		Rate:    func(operation string) (float64, bool) { return emulatortest.Rate(server, operation) },
-		Enforce: func(factor float64) { emulatortest.Enforce(tb, server, factor) },
-		Tick:    func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
-		Expire:  func() { expire(server) },
+		Tags: func(name string) map[string]string {
+			stored, _ := server.Inspect(region, name)
+			return stored.Tags
+		},
+		LooksFirst: []string{providertest.OpChangeTags}, // who created the secret
+		Arrived:    func() []string { return emulatortest.Operations(server) },
+		Rate:       func(operation string) (float64, bool) { return emulatortest.Rate(server, operation) },
+		Enforce:    func(factor float64) { emulatortest.Enforce(tb, server, factor) },
+		Tick:       func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
+		Expire:     func() { expire(server) },
 	}
 }
 

@@ -29,19 +29,22 @@ const (
 	codeFailedOperation = "FailedOperation"
 	codeVersionIDExists = "ResourceInUse.VersionIdExists"
 	codeNotPurchased    = "ResourceUnavailable.NotPurchased"
+	codeTagsNotExisted  = "InvalidParameterValue.TagsNotExisted"
+	codeTagParameter    = "InvalidParameter.Tag" // of the Tag service
 )
 
 const (
 	adviceActivate = "activate Secrets Manager in the Tencent Cloud console, or settle the overdue account, then sync"
 	adviceRole     = "grant Secrets Manager its service role SSM_QCSRole in the Tencent Cloud console"
 	adviceTag      = "create tag key and value in Tencent's Tag service first, or leave the tag out"
+	advicePolicy   = "a tag policy of the organization forbids this tag; choose a key and value that it allows"
 	adviceClock    = "the clock of this server is more than five minutes off; set it by NTP"
 	adviceEndpoint = "the endpoint doesn't offer this API; correct endpoint, or leave it empty for the public one"
 	adviceKMS      = "choose a KMS key of the same region that is enabled, and that these credentials may use"
 )
 
-// verdicts gives each code its class. Keys: the error codes of SSM (SDK package
-// ssm, errors.go) and the common ones of the API gateway. A sub-code that isn't
+// verdicts gives each code its class. Keys: the error codes of SSM and of the Tag
+// service (SDK packages ssm and tag, errors.go) and the common ones of the API gateway. A sub-code that isn't
 // listed means what its family does, so RequestLimitExceeded.UinLimitExceeded
 // is throttling; a code of no listed family is ClassInternal.
 var verdicts = map[string]verdict{
@@ -83,21 +86,26 @@ var verdicts = map[string]verdict{
 	codeVersionIDExists:                          {class: provider.ClassConflict},
 	"ResourceInUse.SecretExists":                 {class: provider.ClassExists},
 	"ResourceNotFound":                           {class: provider.ClassNotFound},
+	// The Tag service's, which say nothing about the secret.
+	"ResourceNotFound.AttachedTagKeyNotFound": {class: provider.ClassConflict},
+	"ResourceNotFound.TagNonExist":            {provider.ClassInvalid, adviceTag},
+	"ResourceNotFound.RecordNotFound":         {class: provider.ClassConflict},
+	"FailedOperation.PolicyEnforcedInvalid":   {provider.ClassInvalid, advicePolicy},
 
 	"LimitExceeded":                      {class: provider.ClassLimit},
 	"OperationDenied.AccessKeyOverLimit": {class: provider.ClassLimit},
 	"ResourceInsufficient":               {class: provider.ClassLimit},
 	"ResourcesSoldOut":                   {class: provider.ClassLimit},
 
-	"InvalidParameter":                     {class: provider.ClassInvalid},
-	"InvalidParameterValue":                {class: provider.ClassInvalid},
-	"InvalidParameterValue.TagsNotExisted": {provider.ClassInvalid, adviceTag},
-	"InvalidRequest":                       {class: provider.ClassInvalid},
-	"MissingParameter":                     {class: provider.ClassInvalid},
-	"UnknownParameter":                     {class: provider.ClassInvalid},
-	"RequestSizeLimitExceeded":             {class: provider.ClassInvalid},
-	"UnsupportedOperation":                 {class: provider.ClassInvalid},
-	"UnsupportedRegion":                    {provider.ClassInvalid, "Secrets Manager isn't offered in this region; correct region"},
+	"InvalidParameter":         {class: provider.ClassInvalid},
+	"InvalidParameterValue":    {class: provider.ClassInvalid},
+	codeTagsNotExisted:         {provider.ClassInvalid, adviceTag},
+	"InvalidRequest":           {class: provider.ClassInvalid},
+	"MissingParameter":         {class: provider.ClassInvalid},
+	"UnknownParameter":         {class: provider.ClassInvalid},
+	"RequestSizeLimitExceeded": {class: provider.ClassInvalid},
+	"UnsupportedOperation":     {class: provider.ClassInvalid},
+	"UnsupportedRegion":        {provider.ClassInvalid, "Secrets Manager isn't offered in this region; correct region"},
 	// The endpoint answers, but it isn't SSM.
 	"InvalidAction":       {provider.ClassInvalid, adviceEndpoint},
 	"NoSuchVersion":       {provider.ClassInvalid, adviceEndpoint},
@@ -122,7 +130,9 @@ func judge(code string) verdict {
 }
 
 // readingOperations change nothing, so their failures are never ambiguous.
-var readingOperations = []string{"DescribeSecret", "GetSecretValue", "GetServiceStatus", "ListSecretVersionIds", "ListSecrets"}
+var readingOperations = []string{
+	"DescribeSecret", "GetSecretValue", "GetServiceStatus", "ListSecretVersionIds", "ListSecrets", "DescribeResourceTagsByResourceIds",
+}
 
 // uncertainCodes may come after the effect.
 var uncertainCodes = []string{"InternalError", "ServiceUnavailable"}

@@ -6,7 +6,8 @@
 //
 // What shapes it: SSM has no latest version of a custom secret, readers name a
 // version id; so the current value lives under one fixed id that is overwritten
-// in place. No call takes an idempotency token; a repeated write is recognised
+// in place. It gives tags at creation only, and doesn't return them; the Tag
+// service of the cloud changes and lists them. No call takes an idempotency token; a repeated write is recognised
 // by looking at what is there. Only a disabled secret can be deleted, and a
 // restored one is disabled.
 package tencent
@@ -19,8 +20,7 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
 )
 
-// Kind is the destination type for Tencent Cloud SSM. Its destinations have
-// every optional ability of the contract.
+// Kind is the destination type for Tencent Cloud SSM.
 var Kind = provider.Kind{
 	Type:   "tencent-ssm",
 	Title:  "Tencent Cloud SSM",
@@ -101,6 +101,7 @@ var (
 	_ provider.VersionDeleter = (*destination)(nil)
 	_ provider.Switcher       = (*destination)(nil)
 	_ provider.Restorer       = (*destination)(nil)
+	_ provider.Tagger         = (*destination)(nil)
 	_ provider.Checker        = (*destination)(nil)
 	_ provider.Lister         = (*destination)(nil)
 )

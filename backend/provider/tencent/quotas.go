@@ -24,6 +24,9 @@ var quotas = []provider.Quota{
 	{Group: "list_secret_version_ids", PerSecond: 40, Operations: []string{"ListSecretVersionIds"}},
 	{Group: "list_secrets", PerSecond: 30, Operations: []string{"ListSecrets"}},
 	{Group: "update_description", PerSecond: 20, Operations: []string{"UpdateDescription"}},
+	{Group: "modify_resource_tags", PerSecond: 20, Operations: []string{"ModifyResourceTags"}},
+	// Of this one no rate is known. The least of the others is taken.
+	{Group: "describe_resource_tags", PerSecond: 20, Operations: []string{"DescribeResourceTagsByResourceIds"}},
 }
 
 func quotasOf(provider.Config) []provider.Quota { return quotas }

@@ -32,6 +32,7 @@ type full struct {
 	provider.VersionDeleter
 	provider.Switcher
 	provider.Restorer
+	provider.Tagger
 	provider.Checker
 	provider.Lister
 }
@@ -59,7 +60,7 @@ func withAbilities(t *testing.T, d provider.Destination) full {
 	t.Helper()
 	return full{
 		d, able[provider.Overwriter](t, d), able[provider.VersionDeleter](t, d), able[provider.Switcher](t, d),
-		able[provider.Restorer](t, d), able[provider.Checker](t, d), able[provider.Lister](t, d),
+		able[provider.Restorer](t, d), able[provider.Tagger](t, d), able[provider.Checker](t, d), able[provider.Lister](t, d),
 	}
 }
 

@@ -11,8 +11,11 @@
 //
 // It has the operations for custom secrets, and product secrets can be seeded
 // to see them refuse writes. Creating product, SSH and API key secrets, GET
-// requests and signature v1 are left out, and so is the Tag service: tags are
-// what CreateSecret was given.
+// requests and signature v1 are left out.
+//
+// The cloud's Tag service, API version 2018-08-13, is at the same address, for
+// the tags of secrets. A call is for it if its host begins with "tag." or, where
+// the host doesn't tell, if it is signed for it.
 //
 // A secret belongs to an account and a region. Every change is stored before it
 // is answered.

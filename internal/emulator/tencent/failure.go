@@ -46,6 +46,29 @@ const (
 	codeUninitialized    = "ResourceUnavailable.ResourceUninitialized"
 )
 
+// Error codes of the Tag service.
+const (
+	codeTagParameter       = "InvalidParameter.Tag"
+	codeReservedTagKey     = "InvalidParameter.ReservedTagKey"
+	codeDeleteTags         = "InvalidParameterValue.DeleteTagsParamError"
+	codeOffset             = "InvalidParameterValue.OffsetInvalid"
+	codeTagRegion          = "InvalidParameterValue.RegionInvalid"
+	codeResource           = "InvalidParameterValue.ResourceDescriptionError"
+	codeResourceID         = "InvalidParameterValue.ResourceIdInvalid"
+	codeResourcePrefix     = "InvalidParameterValue.ResourcePrefixInvalid"
+	codeServiceType        = "InvalidParameterValue.ServiceTypeInvalid"
+	codeTagKeyCharacter    = "InvalidParameterValue.TagKeyCharacterIllegal"
+	codeTagKeyDuplicate    = "InvalidParameterValue.TagKeyDuplicate"
+	codeTagKeyEmpty        = "InvalidParameterValue.TagKeyEmpty"
+	codeTagKeyLength       = "InvalidParameterValue.TagKeyLengthExceeded"
+	codeTagValueCharacter  = "InvalidParameterValue.TagValueCharacterIllegal"
+	codeTagValueEmpty      = "InvalidParameterValue.TagValueEmpty"
+	codeTagValueLength     = "InvalidParameterValue.TagValueLengthExceeded"
+	codeAttachedTags       = "LimitExceeded.ResourceAttachedTags"
+	codeTagsPerRequest     = "LimitExceeded.TagNumPerRequest"
+	codeResourcePerRequest = "LimitExceeded.ResourceNumPerRequest"
+)
+
 // fail makes an error answer. The real texts are known for few codes only, and
 // none of ours quotes a value.
 func fail(code, message string) *emulator.Failure {

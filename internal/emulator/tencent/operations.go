@@ -40,7 +40,7 @@ func takes[P any](run func(*call, P) (reply, *emulator.Failure)) operation {
 		if failure := c.permit(); failure != nil {
 			return nil, failure
 		}
-		if c.switches.NotPurchased && c.Operation != "GetServiceStatus" && c.Operation != "GetRegions" {
+		if c.switches.NotPurchased && c.product.name == ssmName && c.Operation != "GetServiceStatus" && c.Operation != "GetRegions" {
 			return nil, fail(codeNotPurchased, "The service is not purchased.")
 		}
 		c.server.secrets.Lock()

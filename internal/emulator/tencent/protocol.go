@@ -7,12 +7,46 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 )
 
-const apiVersion = "2019-09-23"
+// product is one of the cloud's services, of which several are at one address.
+type product struct {
+	name       string // in host names, signatures and permissions
+	version    string // of its API
+	operations map[string]operation
+	regional   bool // a call has to name a region
+}
+
+// Names of services.
+const (
+	ssmName = "ssm"
+	tagName = "tag"
+)
+
+var (
+	ssmProduct = &product{name: ssmName, version: "2019-09-23", operations: operations, regional: true}
+	tagProduct = &product{name: tagName, version: "2018-08-13", operations: tagOperations}
+)
+
+// productOf is the service that a call means: by its host where that is one of
+// the cloud's names, else by what it is signed for.
+func productOf(r *http.Request) *product {
+	auth, _ := parseAuthorization(r.Header.Get("Authorization"))
+	first, _, named := strings.Cut(r.Host, ".")
+	for _, p := range []*product{ssmProduct, tagProduct} {
+		if named && first == p.name {
+			return p
+		}
+	}
+	if auth.service == tagName {
+		return tagProduct
+	}
+	return ssmProduct
+}
 
 // protocol is the wire format of Tencent's API 3.0. Checks come in the order:
 // method and size, signature, action and version, region, shape of the
@@ -22,12 +56,21 @@ type protocol struct{ server *Server }
 // Target reads action, region and secret name.
 func (p protocol) Target(r *emulator.Request) emulator.Target {
 	target := emulator.Target{Operation: r.HTTP.Header.Get("X-TC-Action"), Region: r.HTTP.Header.Get("X-TC-Region")}
-	if _, known := operations[target.Operation]; !known {
+	if _, known := productOf(r.HTTP).operations[target.Operation]; !known {
 		target.Operation = ""
 	}
-	var named struct{ SecretName string }
+	var named struct {
+		SecretName  string
+		Resource    string   // of the Tag service
+		ResourceIds []string //nolint:revive // the API's spelling
+	}
 	if json.Unmarshal(r.Body, &named) == nil {
 		target.Secret = named.SecretName
+		for _, resource := range append(named.ResourceIds, named.Resource) {
+			if i := strings.LastIndexByte(resource, '/'); i >= 0 {
+				target.Secret = resource[i+1:]
+			}
+		}
 	}
 	return target
 }
@@ -47,22 +90,24 @@ func (p protocol) Authenticate(r *emulator.Request) *emulator.Failure {
 
 // Execute finds the operation and runs it.
 func (p protocol) Execute(r *emulator.Request) (any, *emulator.Failure) {
-	action := r.HTTP.Header.Get("X-TC-Action")
+	action, meant := r.HTTP.Header.Get("X-TC-Action"), productOf(r.HTTP)
 	switch {
 	case action == "":
 		return nil, missing("Action")
 	case r.HTTP.Header.Get("X-TC-Version") == "":
 		return nil, missing("Version")
-	case r.HTTP.Header.Get("X-TC-Version") != apiVersion:
+	case r.HTTP.Header.Get("X-TC-Version") != meant.version:
 		return nil, fail(codeNoSuchVersion, "The specified API version does not exist.")
 	}
-	op, known := operations[action]
+	op, known := meant.operations[action]
 	if !known {
 		return nil, fail(codeInvalidAction, "The specified action does not exist in this version of the API.")
 	}
-	c := &call{Request: r, server: p.server, switches: p.server.CurrentSwitches()}
-	if failure := c.settleRegion(); failure != nil {
-		return nil, failure
+	c := &call{Request: r, product: meant, server: p.server, switches: p.server.CurrentSwitches()}
+	if meant.regional {
+		if failure := c.settleRegion(); failure != nil {
+			return nil, failure
+		}
 	}
 	return op(c)
 }
@@ -94,6 +139,7 @@ type reply map[string]any
 // call is one API call that is authenticated.
 type call struct {
 	*emulator.Request
+	product  *product
 	server   *Server
 	switches Switches
 	now      time.Time // when the work is done; unlike Request.Now without skew
@@ -121,8 +167,8 @@ func (c *call) permit() *emulator.Failure {
 		return nil
 	}
 	return fail(codeUnauthorized, fmt.Sprintf(
-		"[request id:%s]you are not authorized to perform operation (ssm:%s)\nresource (qcs::ssm:%s:uin/%s:secret/*) has no permission",
-		c.ID, c.Operation, c.Region, c.Account.AccountID))
+		"[request id:%s]you are not authorized to perform operation (%s:%s)\nresource (qcs::%s:%s:uin/%s:secret/*) has no permission",
+		c.ID, c.product.name, c.Operation, c.product.name, c.Region, c.Account.AccountID))
 }
 
 func missing(parameter string) *emulator.Failure {

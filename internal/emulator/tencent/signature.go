@@ -80,7 +80,7 @@ func verify(r *emulator.Request, accounts *emulator.Accounts) (emulator.Account,
 // signs tells whether the signature is the one that the account's key makes
 // for this call.
 func (a authorization) signs(r *emulator.Request, account emulator.Account, timestamp string, signedAt time.Time) bool {
-	if a.date != signedAt.Format(time.DateOnly) || a.service != "ssm" {
+	if a.date != signedAt.Format(time.DateOnly) || a.service != productOf(r.HTTP).name {
 		return false
 	}
 	if !slices.Contains(a.signedHeaders, "host") || !slices.Contains(a.signedHeaders, "content-type") {

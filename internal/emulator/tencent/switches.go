@@ -23,11 +23,12 @@ type Switches struct {
 	RegionOptional      bool `json:"region_optional,omitempty"`       // calls without X-TC-Region use the first region
 	ExactSearch         bool `json:"exact_search,omitempty"`          // SearchSecretName matches whole names only
 	SecretNotExistCode  bool `json:"secret_not_exist_code,omitempty"` // GetSecretValue of an absent secret is ResourceNotFound.SecretNotExist
+	StrictTagRemoval    bool `json:"strict_tag_removal,omitempty"`    // removing a tag that a secret doesn't have is FailedOperation
 	KMSUnauthorized     bool `json:"kms_unauthorized,omitempty"`      // an unusable key is UnauthorizedOperation.AccessKmsError
 
 	NotPurchased bool `json:"not_purchased,omitempty"` // the service isn't activated
 	RoleMissing  bool `json:"role_missing,omitempty"`  // the service role is missing: OperationDenied.RoleNotExist
-	TagsMissing  bool `json:"tags_missing,omitempty"`  // tags must exist before and don't: TagsNotExisted
+	TagsMissing  bool `json:"tags_missing,omitempty"`  // tags must exist before CreateSecret and don't: TagsNotExisted
 	TagCode      int  `json:"tag_code,omitempty"`      // 1 or 2: CreateSecret succeeds, and its tags are not set
 
 	ValueLimit   int `json:"value_limit,omitempty"`   // bytes; 0 is 32768, it was 4096 until 2023-12
