@@ -83,7 +83,7 @@ func replaceForbidden(name string, rule provider.NameRule) string {
 	for i := 0; i < len(name); {
 		c, size := utf8.DecodeRuneInString(name[i:])
 		switch {
-		case size == 1 && rule.Allows(name[i]):
+		case rule.Allows(name[i]):
 			b.WriteByte(name[i])
 		case c == '/':
 			b.WriteString(slash)

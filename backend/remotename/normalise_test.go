@@ -21,8 +21,9 @@ var (
 	alibaba = alibabacloud.Kind.Limits.Name
 	dashes  = provider.NameRule{MaxBytes: 64, Punctuation: "-", FirstAlphanumeric: true, ReservedPrefixes: []string{"sys-"}}
 	tiny    = provider.NameRule{MaxBytes: 8, Punctuation: "-", FirstAlphanumeric: true}
+	small   = provider.NameRule{MaxBytes: 17, Punctuation: "-", FirstAlphanumeric: true}
 
-	rules = []provider.NameRule{tencent, huawei, alibaba, dashes, tiny}
+	rules = []provider.NameRule{tencent, huawei, alibaba, dashes, tiny, small}
 )
 
 func TestNormalise(t *testing.T) {
@@ -52,6 +53,8 @@ func TestNormalise(t *testing.T) {
 		"and at Tencent":                             {tencent, long, strings.Repeat("team-a_", 15) + "team-a-" + hash, remotename.Shortened},
 		"but not where it fits":                      {alibaba, long, long, remotename.Unchanged},
 		"a name of just the limit stays":             {huawei, strings.Repeat("x", 64), strings.Repeat("x", 64), remotename.Unchanged},
+		"so does one that is legal at the limit":     {huawei, "a/" + strings.Repeat("x", 62), "a_" + strings.Repeat("x", 62), remotename.Normalised},
+		"a limit that leaves no room for a start":    {small, strings.Repeat("team-a/", 20) + "db", hash, remotename.Shortened},
 		"a limit that leaves room for a hash alone":  {tiny, "team-a/db", "fb696b48", remotename.Shortened},
 		"a name that is too long by its first s":     {tencent, "-" + strings.Repeat("x", 127), "s-" + strings.Repeat("x", 109) + "-75490e843d50af1f", remotename.Shortened},
 	} {

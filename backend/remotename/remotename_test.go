@@ -77,6 +77,7 @@ func TestTemplatesThatAreRefusedSayWhatIsPossible(t *testing.T) {
 		"a template":                        {`{{template "x"}}`, "isn't supported"},
 		"a definition":                      {`{{define "x"}}{{end}}x`, "{{define}} isn't supported"},
 		"a block":                           {`{{block "x" .}}{{end}}x`, "isn't supported"},
+		"an assignment":                     {"{{$x := .SecretPath}}", "isn't supported"},
 		"a variable":                        {"{{$x := .SecretPath}}{{$x}}", "isn't supported"},
 		"the root variable":                 {"{{$.SecretPath}}", "isn't supported"},
 		"all fields at once":                {"{{ . }}", "isn't supported"},
@@ -112,6 +113,8 @@ func TestTemplatesCannotGrowWithoutBound(t *testing.T) {
 	long.SecretPath = strings.Repeat("a", 512)
 	huge := aSecret
 	huge.SecretPath = strings.Repeat("ⱥ", 1000)
+	letters := aSecret
+	letters.SecretPath = strings.Repeat("Ⱥ", 1000)
 	for name, c := range map[string]struct {
 		text   string
 		fields remotename.Fields
@@ -120,6 +123,7 @@ func TestTemplatesCannotGrowWithoutBound(t *testing.T) {
 		"by replacing":               {"{{ " + deep + " }}", long, `function "replace": it gives more than 2048 bytes`},
 		"by repetition":              {strings.Repeat("{{.SecretPath}}", 5), long, "it gives more than 2048 bytes"},
 		"by a field":                 {"{{.SecretPath | truncate 1}}", huge, "it gives more than 2048 bytes"},
+		"by letters that grow":       {"{{.SecretPath | lowercase}}", letters, `function "lowercase": it gives more than 2048 bytes`},
 		"and a name is never empty":  {"{{.NamespacePath}}", remotename.Fields{SecretPath: "a"}, "it gives an empty name"},
 		"not even one that is empty": {`{{""}}`, aSecret, "it gives an empty name"},
 	} {

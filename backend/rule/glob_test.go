@@ -92,6 +92,7 @@ func TestGlobsThatCannotBeAreRefused(t *testing.T) {
 func TestSpecificity(t *testing.T) {
 	order := []string{
 		"team-a/db/password",
+		"team-a/db/password/**",
 		"team-a/db/passwor?",
 		"team-a/db/*",
 		"team-a/db/**",
@@ -102,6 +103,7 @@ func TestSpecificity(t *testing.T) {
 		"team-a/*",
 		"team-a/*/*",
 		"team-a/**",
+		"team-a*",
 		"team-*/db",
 		"team-*",
 		"**/team-a/db",
@@ -121,7 +123,7 @@ func TestSpecificity(t *testing.T) {
 			}
 		}
 	}
-	for _, pair := range [][2]string{{"a*/x", "*a/x"}, {"a/**", "b/**"}, {"a?", "a[0-9]"}, {"a**", "a*"}, {"a/**/**", "a/**"}, {`\a*`, "a*"}} {
+	for _, pair := range [][2]string{{"a*/x", "*a/x"}, {"a/**", "b/**"}, {"a?", "a[0-9]"}, {"a**", "a*"}, {"a/**/**", "a/**"}, {"a/**/**/b", "a/**/b"}, {`\a*`, "a*"}} {
 		same := parsed(t, pair[0])[0].rank.compare(parsed(t, pair[1])[0].rank) == 0
 		if want := pair[0] != "a*/x"; same != want {
 			t.Errorf("%s and %s are equally specific: %v", pair[0], pair[1], same)
@@ -159,6 +161,10 @@ func TestOverlap(t *testing.T) {
 		{"**/*/*", "*/*/**", true},
 		{`\*`, "a", false},
 		{"a*/**", "a", false},
+		{"***", "a/b", false},
+		{"*/b", "[/]b", false},
+		{"[.-0]", "[!.x]", true},
+		{"[!\x01-\uD7FF]", "*", true},
 		{"a*/**", "a?", true},
 		{"a*/**", "a/?", true},
 		{`\*`, "*", true},

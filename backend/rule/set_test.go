@@ -108,6 +108,8 @@ func TestEveryMatchingRuleContributes(t *testing.T) {
 func TestConflicts(t *testing.T) {
 	excluded := key("a", "team-a/*", tencent, "k1")
 	excluded.Exclude = []string{"**/db"}
+	nothing := key("a", "team-a/db", tencent, "k1")
+	nothing.Exclude = []string{"**/db"}
 	for name, c := range map[string]struct {
 		a, b   rule.Rule
 		secret string // for which the lookup fails, "" if there is none
@@ -123,6 +125,7 @@ func TestConflicts(t *testing.T) {
 		"the same key":                        {key("a", "team-a/*", tencent, "k1"), key("b", "team-a/*", tencent, "k1"), "", false},
 		"one has no key":                      {key("a", "team-a/*", tencent, "k1"), key("b", "team-a/*", tencent, ""), "", false},
 		"excluded in the only place":          {excluded, key("b", "team-a/db", tencent, "k2"), "", false},
+		"a rule that excludes all it matches": {nothing, key("b", "team-a/db", tencent, "k2"), "", false},
 		"excluded in some places":             {excluded, key("b", "team-a/*", tencent, "k2"), "team-a/x", true},
 		"another glob is more specific there": {key("a", "team-?/* team-a/*", tencent, "k1"), key("b", "team-[a]/*", tencent, "k2"), "", false},
 	} {
