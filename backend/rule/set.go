@@ -44,6 +44,8 @@ type Target struct {
 	Destination string
 	Settings    Settings // merged
 	Rules       []string // that named the destination, the most specific one first
+	// Conflict is set if it isn't decided which settings hold.
+	Conflict *ConflictError
 }
 
 // ConflictError says that it isn't decided which of two rules counts.
@@ -115,25 +117,17 @@ func (s *Set) For(name string) []Match {
 	return matches
 }
 
-// Resolve returns where a secret goes by the rules, by destination. It fails
-// with a *[ConflictError] if equally specific rules contradict each other, even
-// if a more specific one hides it: who removes that one shall not be surprised.
+// Resolve returns where a secret goes by the rules, by destination. If equally
+// specific rules contradict each other, the error is the first conflict, and the
+// destinations about which they do have theirs; the others are decided all the
+// same. A more specific rule hides no conflict: who removes that one shall not
+// be surprised.
 func (s *Set) Resolve(name string) ([]Target, error) {
 	matches := s.For(name)
-	for i, a := range matches {
-		for _, b := range matches[i+1:] {
-			if !a.EquallySpecific(b) {
-				break
-			}
-			if err := contradiction(a.rule, b.rule, name); err != nil {
-				return nil, err
-			}
-		}
-	}
 	var targets []Target
 	for _, m := range matches {
 		for _, destination := range m.Rule.Destinations {
-			i, found := slices.BinarySearchFunc(targets, destination, func(t Target, d string) int { return strings.Compare(t.Destination, d) })
+			i, found := find(targets, destination)
 			if !found {
 				targets = slices.Insert(targets, i, Target{Destination: destination})
 			}
@@ -142,21 +136,41 @@ func (s *Set) Resolve(name string) ([]Target, error) {
 			t.Rules = append(t.Rules, m.Rule.Name)
 		}
 	}
-	return targets, nil
-}
-
-// contradiction returns the conflict of two rules that are equally specific for
-// a secret, nil if there is none.
-func contradiction(a, b *compiled, secret string) error {
-	for _, destination := range a.Destinations {
-		if !slices.Contains(b.Destinations, destination) {
-			continue
-		}
-		if name := Conflict(a.Settings, b.Settings); name != "" {
-			return &ConflictError{Rules: [2]string{a.Name, b.Name}, Setting: name, Destination: destination, Secret: secret}
+	var first error
+	for i, a := range matches {
+		for _, b := range matches[i+1:] {
+			if !a.EquallySpecific(b) {
+				break
+			}
+			for _, conflict := range conflicts(a.rule, b.rule, name) {
+				first = cmp.Or(first, error(conflict))
+				at, _ := find(targets, conflict.Destination)
+				targets[at].Conflict = cmp.Or(targets[at].Conflict, conflict)
+			}
 		}
 	}
-	return nil
+	return targets, first
+}
+
+// find returns where the target of a destination is, or should be.
+func find(targets []Target, destination string) (int, bool) {
+	return slices.BinarySearchFunc(targets, destination, func(t Target, d string) int { return strings.Compare(t.Destination, d) })
+}
+
+// conflicts returns the conflicts of two rules that are equally specific for a
+// secret, one for each destination that both name.
+func conflicts(a, b *compiled, secret string) []*ConflictError {
+	setting := Conflict(a.Settings, b.Settings)
+	if setting == "" {
+		return nil
+	}
+	var all []*ConflictError
+	for _, destination := range a.Destinations {
+		if slices.Contains(b.Destinations, destination) {
+			all = append(all, &ConflictError{Rules: [2]string{a.Name, b.Name}, Setting: setting, Destination: destination, Secret: secret})
+		}
+	}
+	return all
 }
 
 // Check tells whether r can be added to the set, or take the place of the rule
@@ -170,11 +184,11 @@ func (s *Set) Check(r Rule) error {
 		return err
 	}
 	for _, other := range s.rules {
-		if other.Name == r.Name || contradiction(c, other, "") == nil {
+		if other.Name == r.Name || len(conflicts(c, other, "")) == 0 {
 			continue
 		}
 		if secret, found := meet(c, other); found {
-			return contradiction(c, other, secret)
+			return conflicts(c, other, secret)[0]
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ package rule_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -178,6 +179,30 @@ func TestAMoreSpecificRuleDoesNotHideAConflict(t *testing.T) {
 	s := newSet(t, key("exact", "team-a/db", tencent, "k0"), key("a", "team-a/*", tencent, "k1"), key("b", "team-a/*", tencent, "k2"))
 	_, err := s.Resolve("team-a/db")
 	wantConflict(t, err, s)
+}
+
+func TestAConflictLeavesOtherDestinationsDecided(t *testing.T) {
+	a, b := key("a", "team-a/*", tencent, "k1"), key("b", "team-a/*", tencent, "k2")
+	a.Destinations = append(a.Destinations, alibaba)
+	b.Destinations = append(b.Destinations, "huawei-csms/prod", "tencent-ssm/second")
+	c := key("c", "team-a/*", "tencent-ssm/second", "k3")
+	s := newSet(t, a, b, c)
+	targets, err := s.Resolve("team-a/db")
+	wantConflict(t, err, s)
+	conflicts := map[string]string{}
+	for _, target := range targets {
+		conflicts[target.Destination] = ""
+		if target.Conflict != nil {
+			conflicts[target.Destination] = strings.Join(target.Conflict.Rules[:], " ")
+			if target.Conflict.Destination != target.Destination {
+				t.Errorf("%s has the conflict of %s", target.Destination, target.Conflict.Destination)
+			}
+		}
+	}
+	want := map[string]string{alibaba: "", "huawei-csms/prod": "", tencent: "a b", "tencent-ssm/second": "b c"}
+	if !maps.Equal(conflicts, want) {
+		t.Errorf("got %v, want %v", conflicts, want)
+	}
 }
 
 func TestARuleDoesNotConflictWithItself(t *testing.T) {
