@@ -42,14 +42,15 @@ func live(want Desired, have Observed, can provider.Abilities, limits provider.L
 		return Plan{Refusal: refusal}
 	}
 	steps = append(steps, content...)
-	if set, remove := tagChanges(want, have); can.ChangesTags && len(set)+len(remove) > 0 {
-		steps = append(steps, Step{Action: ChangeTags, SetTags: set, RemoveTags: remove})
-	}
 	if have.Description != want.Description {
 		steps = append(steps, Step{Action: SetDescription, Description: want.Description})
 	}
 	if can.Switches && have.State != provider.StateEnabled {
 		steps = enabling(steps, have)
+	}
+	if set, remove := tagChanges(want, have); can.ChangesTags && len(set)+len(remove) > 0 {
+		// Last, so that a refused tag keeps nothing from the readers.
+		steps = append(steps, Step{Action: ChangeTags, SetTags: set, RemoveTags: remove})
 	}
 	return Plan{Steps: steps}
 }

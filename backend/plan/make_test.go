@@ -34,7 +34,7 @@ type service struct {
 var (
 	labelling   = provider.Abilities{Restores: true, MovesCurrent: true, ChangesTags: true}
 	keyChanging = provider.Abilities{Restores: true, MovesCurrent: true, ChangesTags: true, ChangesKey: true}
-	everything  = provider.Abilities{Overwrites: true, DeletesVersions: true, Switches: true, Restores: true}
+	everything  = provider.Abilities{Overwrites: true, DeletesVersions: true, Switches: true, Restores: true, ChangesTags: true}
 	tencent     = service{everything, provider.Limits{Versions: 10}, pointerID, true, plan.Service{}}
 	pointerOnly = service{everything, provider.Limits{Versions: 10}, pointerID, false, plan.Service{}}
 	labels      = service{labelling, provider.Limits{Versions: 10, EvictsVersions: true}, "", true, plan.Service{CurrentLabel: providertest.LabelCurrent}}

@@ -111,7 +111,7 @@ type Observed struct {
 	KeyAsked string            `json:"key_asked,omitempty"`
 	Tags     map[string]string `json:"tags,omitempty"`
 
-	// TagsInDoubt are keys of tags that we may have set besides Tags.
+	// TagsInDoubt are keys of tags that we may have set or removed besides Tags.
 	TagsInDoubt []string `json:"tags_in_doubt,omitempty"`
 	// Unmarked is set when it was us who took our mark off.
 	Unmarked bool `json:"unmarked,omitempty"`

@@ -199,7 +199,7 @@ func Doubtful(want Desired, have Observed, step Step, can provider.Abilities) Ob
 	case step.Action == Create:
 		have.KeyAsked, have.TagsInDoubt = want.KMSKeyID, slices.Sorted(maps.Keys(want.Tags))
 	case step.Action == ChangeTags:
-		keys := slices.Concat(have.TagsInDoubt, slices.Sorted(maps.Keys(step.SetTags)))
+		keys := slices.Concat(have.TagsInDoubt, slices.Collect(maps.Keys(step.SetTags)), step.RemoveTags)
 		slices.Sort(keys)
 		have.TagsInDoubt = slices.Compact(keys)
 	case step.Action == SetDescription && have.Owner() == want.Owner && step.Description != want.Description:
