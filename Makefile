@@ -96,8 +96,8 @@ profile: ## Profile the busy engine: what takes time and memory (bin/cpu.pprof, 
 	@mkdir -p $(BIN)
 	@go test -run '^$$' -bench Replicate -benchtime 10s -o $(BIN)/bench.test \
 	  -cpuprofile $(BIN)/cpu.pprof -memprofile $(BIN)/mem.pprof ./test/bench
-	@go tool pprof -top -cum -nodecount 40 -ignore 'internal/emulator' $(BIN)/bench.test $(BIN)/cpu.pprof 2>/dev/null
-	@go tool pprof -top -cum -nodecount 40 -sample_index alloc_space -ignore 'internal/emulator' $(BIN)/bench.test $(BIN)/mem.pprof 2>/dev/null
+	@go tool pprof -top -cum -nodecount 40 -relative_percentages -ignore 'internal/emulator|net/http.*conn..serve' $(BIN)/bench.test $(BIN)/cpu.pprof 2>/dev/null
+	@go tool pprof -top -cum -nodecount 40 -relative_percentages -sample_index alloc_space -ignore 'internal/emulator|net/http.*conn..serve' $(BIN)/bench.test $(BIN)/mem.pprof 2>/dev/null
 
 ##@ Check
 
