@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/test/harness"
 )
 
@@ -49,6 +50,20 @@ func startSingle(t *testing.T) single {
 	return s
 }
 
+// slow makes each call take a while, so that some are under way at any moment.
+func (s single) slow() {
+	for _, cloud := range s.clouds {
+		cloud.Break(emulator.Fault{Kind: emulator.Delay, Duration: 100 * time.Millisecond})
+	}
+}
+
+// awaitIdle waits for the calls that are on the wire, which nobody can take back.
+func (s single) awaitIdle() {
+	for _, egress := range s.egresses {
+		egress.AwaitIdle()
+	}
+}
+
 // calls are all calls that have ended, and how many of them began after a moment.
 func (s single) calls(moment time.Time) (all, after int) {
 	for _, egress := range s.egresses {
@@ -79,20 +94,22 @@ func (s single) awaitCalls(t *testing.T) {
 func TestASealStopsReplicationAndAnUnsealGoesOn(t *testing.T) {
 	s := startSingle(t)
 	load := harness.StartLoad(t, s.clouds, s.vault)
-	for range 3 {
+	s.slow()
+	for range 2 {
 		load.AwaitWrites(30)
 		s.awaitCalls(t)
 		plugins := s.vault.PluginPIDs()
 		s.vault.Seal()
 		sealed := time.Now()
 		s.vault.AwaitPluginEnd(plugins)
-		unsealed := time.Now()
+		ended := time.Now()
+		s.awaitIdle()
 		if _, after := s.calls(sealed); after > 0 {
 			t.Errorf("%d calls began after the seal was answered", after)
 		}
 		s.vault.Unseal()
 		s.awaitCalls(t)
-		t.Logf("the plugin ended %s after the answer of the seal", unsealed.Sub(sealed).Round(time.Millisecond))
+		t.Logf("the plugin ended %s after the answer of the seal", ended.Sub(sealed).Round(time.Millisecond))
 	}
 	load.Check(s.vault).Report(t)
 }

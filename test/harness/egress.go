@@ -32,7 +32,8 @@ type Egress struct {
 	nodes  []*Vault
 	server *httptest.Server
 
-	mu    sync.Mutex // over calls
+	mu    sync.Mutex // over what follows
+	open  int        // calls under way
 	calls []EgressCall
 }
 
@@ -63,8 +64,7 @@ func StartEgress(tb testing.TB, cloud *Emulator, nodes ...*Vault) *Egress {
 	}
 	e.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		node, _ := r.Context().Value(callerKey{}).(string)
-		began := time.Now()
-		defer func() { e.note(EgressCall{Node: node, Begin: began, End: time.Now()}) }()
+		defer e.begin(node)()
 		proxy.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
 	}))
 	e.server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
@@ -83,10 +83,31 @@ func (e *Egress) Settings() map[string]any {
 	return settings
 }
 
-func (e *Egress) note(call EgressCall) {
+// begin notes a call that begins, and, by the function that it returns, its end.
+func (e *Egress) begin(node string) (end func()) {
+	began := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.calls = append(e.calls, call)
+	e.open++
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.open--
+		e.calls = append(e.calls, EgressCall{Node: node, Begin: began, End: time.Now()})
+	}
+}
+
+// AwaitIdle waits until no call is under way.
+func (e *Egress) AwaitIdle() {
+	e.tb.Helper()
+	Eventually(e.tb, "end of the calls under way", func() error {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.open > 0 {
+			return fmt.Errorf("%d calls to %s are under way", e.open, e.cloud.Service.Type)
+		}
+		return nil
+	})
 }
 
 // Calls returns the calls that have ended since the last one, in the order in
