@@ -99,6 +99,15 @@ func ChangeKey(ctx context.Context, d Destination, name, kmsKeyID string) error 
 	return unable("change the KMS key of a secret")
 }
 
+// CheckKey finds out about a KMS key; see [KeyChecker]. Without the ability
+// nothing is known of the key, and checked is false.
+func CheckKey(ctx context.Context, d Destination, kmsKeyID string) (checked bool, err error) {
+	if able, ok := d.(KeyChecker); ok {
+		return true, able.CheckKey(ctx, kmsKeyID)
+	}
+	return false, nil
+}
+
 // Check reports on the destination; see [Checker]. Without the ability there
 // is nothing to report.
 func Check(ctx context.Context, d Destination) ([]Finding, error) {

@@ -133,6 +133,15 @@ type KeyChanger interface {
 	ChangeKey(ctx context.Context, name, kmsKeyID string) error
 }
 
+// KeyChecker finds out about a KMS key before a secret is put under it.
+type KeyChecker interface {
+	// CheckKey makes a harmless call about the key. It returns nil if the key is
+	// there and of a kind and in a state that secrets can be encrypted with, class
+	// KMS if it isn't, and another class if the service doesn't tell. Whether the
+	// credentials may use the key shows only when they do.
+	CheckKey(ctx context.Context, kmsKeyID string) error
+}
+
 // Checker says what stands in the way of working with a destination.
 type Checker interface {
 	// Check makes harmless calls and reports on each. It returns an error only

@@ -214,6 +214,23 @@ func TestTags(t *testing.T) {
 	}
 }
 
+func TestAChangeOfTagsThatStopsHalfwayIsInDoubt(t *testing.T) {
+	for name, test := range map[string]struct {
+		refused string
+		doubt   bool
+	}{
+		"before anything was done": {"UntagResources", false},
+		"after a part was done":    {"TagResources", true},
+	} {
+		server, d := emulate(t, emulated.Switches{})
+		emulatortest.AddFault(t, server, emulator.Fails(test.refused, "Rejected.Throttling"))
+		err := d.ChangeTags(t.Context(), "app/db", map[string]string{"comes": "1"}, []string{"goes"})
+		if provider.ClassOf(err) != provider.ClassThrottled || provider.IsAmbiguous(err) != test.doubt {
+			t.Errorf("%s: %v, in doubt %t", name, err, provider.IsAmbiguous(err))
+		}
+	}
+}
+
 func TestTemporaryCredentials(t *testing.T) {
 	for name, switches := range map[string]emulated.Switches{"one code": {}, "another code": {TokenExpiredCode: true}} {
 		t.Run(name, func(t *testing.T) {

@@ -149,7 +149,7 @@ func judge(operation, code string) (verdict, bool) {
 var keyDenied = regexp.MustCompile(`operation for (acs:kms:\S*:)?(key[-/]|alias/|[0-9a-f]{8}-[0-9a-f]{4}-)\S* is forbidden`)
 
 // readingOperations change nothing, so their failures are never ambiguous.
-var readingOperations = []string{"DescribeSecret", "GetKmsInstance", "GetSecretValue", "ListSecretVersionIds", "ListSecrets"}
+var readingOperations = []string{"DescribeKey", "DescribeSecret", "GetKmsInstance", "GetSecretValue", "ListSecretVersionIds", "ListSecrets"}
 
 // failedCall turns the errors of one call into provider errors.
 type failedCall struct{ provider.Call }

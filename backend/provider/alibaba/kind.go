@@ -35,7 +35,8 @@ const genericType = "Generic"
 const settingInstance = "kms_instance_id"
 
 // Kind is the destination type for Alibaba Cloud KMS. Its destinations move the
-// current label, restore, change tags, list and check. Single versions can't be
+// current label, restore, change tags, list, and check
+// themselves and KMS keys. Single versions can't be
 // deleted or overwritten there, and secrets can't be disabled.
 var Kind = provider.Kind{
 	Type:         "alicloud-kms",
@@ -142,6 +143,7 @@ var (
 	_ provider.Restorer     = (*destination)(nil)
 	_ provider.CurrentMover = (*destination)(nil)
 	_ provider.Tagger       = (*destination)(nil)
+	_ provider.KeyChecker   = (*destination)(nil)
 	_ provider.Checker      = (*destination)(nil)
 	_ provider.Lister       = (*destination)(nil)
 )

@@ -22,6 +22,7 @@ var quotas = []provider.Quota{
 	}},
 	{Group: "value", PerSecond: 450, Operations: []string{"GetSecretValue"}},
 	{Group: "tag", PerSecond: 30, Operations: []string{"TagResources", "UntagResources"}},
+	{Group: "key", PerSecond: 50, Operations: []string{"DescribeKey"}},
 	{Group: "instance", PerSecond: 50, Operations: []string{"GetKmsInstance"}},
 }
 

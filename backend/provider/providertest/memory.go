@@ -251,7 +251,8 @@ func (r *Region) Accept(keyID, keySecret string) {
 	r.keyID, r.keySecret = keyID, sensitive.NewString(keySecret)
 }
 
-// RefuseKey makes creations under that KMS key fail with class KMS.
+// RefuseKey makes checks of that KMS key, and creations under it, fail with class
+// KMS.
 func (r *Region) RefuseKey(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -280,6 +280,16 @@ func (d *destination) Check(ctx context.Context) ([]provider.Finding, error) {
 	return []provider.Finding{finding}, nil
 }
 
+func (d *destination) CheckKey(ctx context.Context, kmsKeyID string) error {
+	c := Call{Op: OpCheckKey}
+	return d.do(ctx, c, func(r *Region) error {
+		if r.refusedKeys[kmsKeyID] {
+			return refuse(c, provider.ClassKMS, "the key can't be used")
+		}
+		return nil
+	})
+}
+
 // pageSize is small, so that tests meet a second page.
 const pageSize = 10
 

@@ -31,9 +31,10 @@ const (
 	OpChangeKey      = "ChangeKey"
 	OpList           = "List"
 	OpCheck          = "Check"
+	OpCheckKey       = "CheckKey"
 )
 
-var readingOps = []string{OpDescribe, OpVersions, OpRead, OpList, OpCheck}
+var readingOps = []string{OpDescribe, OpVersions, OpRead, OpList, OpCheck, OpCheckKey}
 
 // IsWrite tells whether the operation changes something.
 func IsWrite(op string) bool { return !slices.Contains(readingOps, op) }
@@ -41,7 +42,7 @@ func IsWrite(op string) bool { return !slices.Contains(readingOps, op) }
 // Call is one call that arrived, whatever came of it.
 type Call struct {
 	Op        string
-	Name      string // "" for List and Check
+	Name      string // "" for List, Check and CheckKey
 	VersionID string // where the call names one
 }
 

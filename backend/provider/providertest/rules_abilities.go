@@ -21,6 +21,7 @@ var abilityRules = []rule{
 	{"tags can be changed while the secret has as many as it may", changesAllTags},
 	{"a changed key is shown, and every version still reads", changesKey},
 	{"changing to a KMS key that the service refuses is class kms and changes nothing", refusesChangedKey},
+	{"a key that secrets can be put under passes its check, another is class kms", checksKey},
 	{"a secret pending deletion keeps its current version", keepsCurrentWhilePending},
 }
 
@@ -154,8 +155,11 @@ func (s *suite) tagged(tags map[string]string) string {
 		VersionID: s.id("v1"), Value: s.text("1"), Description: "made by the suite", Tags: tags,
 	})
 	s.noError(err, "create %s", name)
-	if created.TagsError != nil {
+	if created.TagsError != nil && !s.TagsLater {
 		s.Fatalf("create %s: the tags are refused: %v", name, created.TagsError)
+	}
+	if created.TagsError != nil {
+		s.noError(provider.ChangeTags(s.ctx, s.Destination, name, tags, nil), "give %s its tags", name)
 	}
 	s.hasTags(name, tags)
 	return name
@@ -237,6 +241,19 @@ func refusesChangedKey(s *suite) {
 		s.Errorf("it was %+v and is %+v", before, after)
 	}
 	s.holds(name, id, s.text("1"))
+}
+
+func checksKey(s *suite) {
+	checker := ability[provider.KeyChecker](s)
+	s.can(s.KMSKeyID != "" && s.RefusedKeyID != "", "a key that is accepted and one that is refused")
+	for range 2 {
+		s.noError(checker.CheckKey(s.ctx, s.KMSKeyID), "check a usable key")
+		s.fails(checker.CheckKey(s.ctx, s.RefusedKeyID), provider.ClassKMS, "check a refused key")
+	}
+	if s.Strike[FaultForbidden] != nil {
+		s.strike(FaultForbidden)
+		s.fails(checker.CheckKey(s.ctx, s.KMSKeyID), provider.ClassPermission, "check a key without permission to")
+	}
 }
 
 func keepsCurrentWhilePending(s *suite) {

@@ -82,6 +82,9 @@ func (s *suite) gated(d provider.Destination, versionID string) []operation {
 	if o, ok := d.(provider.Lister); ok {
 		ops = append(ops, operation{OpList, false, func(ctx context.Context, _ string) error { _, _, err := o.List(ctx, ""); return err }})
 	}
+	if o, ok := d.(provider.KeyChecker); ok && s.KMSKeyID != "" {
+		ops = append(ops, operation{OpCheckKey, false, func(ctx context.Context, _ string) error { return o.CheckKey(ctx, s.KMSKeyID) }})
+	}
 	if o, ok := d.(provider.Tagger); ok {
 		ops = append(ops, operation{OpChangeTags, true, func(ctx context.Context, n string) error {
 			return o.ChangeTags(ctx, n, map[string]string{"comes": "1"}, []string{"goes"})

@@ -42,6 +42,8 @@ type Fixture struct {
 	// WritesManaged is set where the service may take a value for a managed
 	// secret, so that only the engine keeps off.
 	WritesManaged bool
+	// TagsLater is set where a creation may leave its tags to ChangeTags.
+	TagsLater bool
 	// LooksFirst names the writers that read before they write. A fault of their
 	// first call leaves no doubt about the effect.
 	LooksFirst []string
