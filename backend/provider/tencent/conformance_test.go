@@ -99,6 +99,7 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint string) providerte
 			stored, _ := server.Inspect(region, name)
 			return stored.Tags
 		},
+		TagsLater:  server.CurrentSwitches().TagsMissing,
 		LooksFirst: []string{providertest.OpChangeTags}, // who created the secret
 		Arrived:    func() []string { return emulatortest.Operations(server) },
 		Rate:       func(operation string) (float64, bool) { return emulatortest.Rate(server, operation) },

@@ -29,49 +29,40 @@ func numbered(prefix string, n int) map[string]string {
 
 func TestTagsOfANewSecret(t *testing.T) {
 	tagged := provider.NewSecret{VersionID: "v1", Value: provider.Text(exampleValue), Tags: map[string]string{"team": "a"}}
-	create := []string{"CreateSecret"}
-	byTagService := []string{"DescribeSecret", "ModifyResourceTags"}
 	for name, test := range map[string]struct {
 		switches emulated.Switches
-		calls    []string
+		class    provider.Class // of the error beside the success, "" for none
+		calls    int
 	}{
-		"are given by the creation":                                      {emulated.Switches{}, create},
-		"are given by the Tag service after its internal error":          {emulated.Switches{TagCode: 1}, slices.Concat(create, byTagService)},
-		"are given by the Tag service where the creation couldn't":       {emulated.Switches{TagCode: 2}, slices.Concat(create, byTagService)},
-		"are made by the Tag service where they have to be there before": {emulated.Switches{TagsMissing: true}, slices.Concat(create, create, byTagService)},
+		"are given by the creation":                               {emulated.Switches{}, "", 1},
+		"may be missing after the Tag service's internal error":   {emulated.Switches{TagCode: 1}, provider.ClassUnavailable, 1},
+		"may be missing by a rule of the Tag service":             {emulated.Switches{TagCode: 2}, provider.ClassInvalid, 1},
+		"are left out where they have to exist before the secret": {emulated.Switches{TagsMissing: true}, provider.ClassInvalid, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, d := emulate(t, test.switches)
 			created, err := d.Create(t.Context(), "tagged", tagged)
-			if err != nil || created.TagsError != nil || created.VersionID != "v1" {
+			if err != nil || created.VersionID != "v1" {
 				t.Fatal(created, err)
+			}
+			if calls := server.Calls().Total(); calls != test.calls {
+				t.Errorf("%d calls, want %d", calls, test.calls)
+			}
+			if test.class != "" {
+				if e := failure(t, created.TagsError); e.Class != test.class || e.Ambiguous {
+					t.Errorf("tags error %v", e)
+				}
+				if err := d.ChangeTags(t.Context(), "tagged", tagged.Tags, nil); err != nil {
+					t.Fatal(err)
+				}
+			} else if created.TagsError != nil {
+				t.Error(created.TagsError)
 			}
 			if stored, _ := server.Inspect(region, "tagged"); !maps.Equal(stored.Tags, tagged.Tags) || stored.Versions[0].Text != exampleValue {
 				t.Errorf("stored is %+v", stored)
 			}
-			if made := emulatortest.Operations(server); !slices.Equal(made, test.calls) {
-				t.Errorf("the calls are %v, want %v", made, test.calls)
-			}
 		})
 	}
-	t.Run("that nobody can give are an error beside the success", func(t *testing.T) {
-		server, d := emulate(t, emulated.Switches{TagsMissing: true})
-		account := emulator.ExampleAccount()
-		account.Denied = []string{"ModifyResourceTags"}
-		if err := server.Account(account); err != nil {
-			t.Fatal(err)
-		}
-		created, err := d.Create(t.Context(), "tagged", tagged)
-		if err != nil || created.VersionID != "v1" {
-			t.Fatal(created, err)
-		}
-		if e := failure(t, created.TagsError); e.Class != provider.ClassPermission || !strings.Contains(e.Message, "tag:ModifyResourceTags") {
-			t.Errorf("tags error %v", created.TagsError)
-		}
-		if _, ok := server.Inspect(region, "tagged"); !ok {
-			t.Error("the secret isn't there")
-		}
-	})
 }
 
 func TestChangingTagsLeavesThoseOfOthers(t *testing.T) {

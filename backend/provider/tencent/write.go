@@ -15,33 +15,30 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
-// Create implements provider.Writer by CreateSecret. If it doesn't take the tags,
-// because they must exist in the Tag service before, the secret is made without,
-// and the Tag service makes and gives them.
+// Create implements provider.Writer by CreateSecret. If that refuses tags because
+// they must exist in the Tag service before, a second call makes the secret
+// without; ChangeTags makes and gives them.
 func (d *destination) Create(ctx context.Context, name string, s provider.NewSecret) (provider.Created, error) {
 	answer, err := d.create(ctx, name, s)
-	refused := codeOf(err) == codeTagsNotExisted
-	if refused {
-		untagged := s
-		untagged.Tags = nil
-		answer, err = d.create(ctx, name, untagged)
+	refused := err
+	if codeOf(err) == codeTagsNotExisted {
+		s.Tags = nil
+		answer, err = d.create(ctx, name, s)
 	}
 	if err != nil {
 		return provider.Created{}, err
 	}
-	created := provider.Created{VersionID: s.VersionID}
+	created := provider.Created{VersionID: s.VersionID, TagsError: refused}
 	if id := at(answer.VersionId); id != "" {
 		created.VersionID = id
 	}
-	if code := at(answer.TagCode); len(s.Tags) > 0 && (refused || code != 0) {
-		created.TagsError = d.ChangeTags(ctx, name, s.Tags, nil)
+	if code := at(answer.TagCode); code != 0 && len(s.Tags) > 0 {
+		created.TagsError = d.tagsError(code, answer, s.Value)
 	}
 	return created, nil
 }
 
-// create makes the call. In its answer TagCode isn't 0 if the secret was made
-// without its tags: 1 is an internal error of the Tag service, 2 one of its
-// rules.
+// create makes the call.
 func (d *destination) create(ctx context.Context, name string, s provider.NewSecret) (*ssm.CreateSecretResponseParams, error) {
 	request := ssm.NewCreateSecretRequest()
 	request.SecretName = &name
@@ -62,6 +59,23 @@ func (d *destination) create(ctx context.Context, name string, s provider.NewSec
 		return nil, err
 	}
 	return answer.Response, nil
+}
+
+// tagsError is about a secret that was made without its tags. TagCode 1 is an
+// internal error of the Tag service, 2 one of its rules.
+func (d *destination) tagsError(code uint64, r *ssm.CreateSecretResponseParams, sent provider.Value) error {
+	f := failed("CreateSecret", d.secrets([]provider.Value{sent})...)
+	class := provider.ClassUnavailable
+	if code == 2 {
+		class = provider.ClassInvalid
+	}
+	return &provider.Error{
+		Class:     class,
+		Operation: f.Operation,
+		Code:      fmt.Sprintf("TagCode %d", code),
+		RequestID: f.Scrub(at(r.RequestId)),
+		Message:   "the secret was made without its tags: " + f.Scrub(at(r.TagMsg)),
+	}
 }
 
 // PutVersion implements provider.Writer by PutSecretValue. The service refuses
