@@ -11,7 +11,7 @@ import (
 var (
 	full    = flag.Bool("full", false, "measure with many secrets, and print the figures")
 	long    = flag.Bool("long", false, "with -full: replicate 2,000 secrets also where the cloud allows ten a second, and let a cloud be away for ten minutes")
-	rounds  = flag.Int("rounds", 6, "how often to measure what varies, with -full")
+	rounds  = flag.Int("rounds", 6, "how often to measure what varies, times three for requests, with -full")
 	outPath = flag.String("figures", "", "file to write the figures to in the benchmark format, for benchstat")
 )
 
@@ -46,7 +46,7 @@ func measured() effort {
 		}
 	}
 	e := effort{
-		replicas: 2000, window: 12 * time.Second, rounds: *rounds, longest: 60 * time.Second, alone: 60, crowd: 200, latency: 20 * time.Millisecond,
+		replicas: 2000, window: 12 * time.Second, rounds: 3 * *rounds, longest: 75 * time.Second, alone: 20, crowd: 80, latency: 20 * time.Millisecond,
 		probes: 30, sizes: []int{10, 2000, 20000}, accounts: 16, backlog: 1000, pending: 150, missed: 100, away: time.Minute, repeats: 100,
 	}
 	if *long {

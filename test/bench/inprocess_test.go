@@ -67,6 +67,7 @@ func (s *countingStorage) stored(tb testing.TB) (total int64) {
 
 // mount is an engine in this process, on storage that counts.
 type mount struct {
+	factory logical.Factory
 	engine  logical.Backend
 	storage *countingStorage
 	cloud   emulator.Service // nil without a destination
@@ -75,19 +76,31 @@ type mount struct {
 // open mounts an engine.
 func open(tb testing.TB, factory logical.Factory) *mount {
 	tb.Helper()
-	m := &mount{storage: new(countingStorage)}
-	engine, err := factory(tb.Context(), &logical.BackendConfig{
+	m := &mount{factory: factory, storage: new(countingStorage)}
+	m.start(tb)
+	tb.Cleanup(func() { m.engine.Cleanup(context.Background()) })
+	return m
+}
+
+// reopen ends the engine, and starts another one on its storage.
+func (m *mount) reopen(tb testing.TB) {
+	tb.Helper()
+	m.engine.Cleanup(tb.Context())
+	m.start(tb)
+}
+
+func (m *mount) start(tb testing.TB) {
+	tb.Helper()
+	engine, err := m.factory(tb.Context(), &logical.BackendConfig{
 		StorageView: m.storage, System: &logical.StaticSystemView{}, BackendUUID: "bench", Logger: hclog.NewNullLogger(),
 	})
 	if err != nil {
 		tb.Fatalf("make the engine: %v", err)
 	}
-	m.engine = engine
 	if err := engine.Initialize(tb.Context(), &logical.InitializationRequest{Storage: m.storage}); err != nil {
 		tb.Fatalf("initialise the engine: %v", err)
 	}
-	tb.Cleanup(func() { engine.Cleanup(context.Background()) })
-	return m
+	m.engine = engine
 }
 
 // openKV mounts the KV library alone.

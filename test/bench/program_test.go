@@ -24,7 +24,7 @@ func TestProgram(t *testing.T) {
 	}
 	figures.line("Program/size", 1, bytes(file.Size(), "file-bytes"))
 
-	const runs = 10
+	const runs = 5
 	var wall []time.Duration
 	for range measured().rounds {
 		var wallOfRound, cpuOfRound time.Duration
