@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -211,7 +212,7 @@ func inShort(err error) string {
 	case err == nil:
 		return "success without a version"
 	case errors.As(err, &answer) && len(answer.Errors) > 0:
-		return fmt.Sprintf("%d %.60s", answer.StatusCode, answer.Errors[0])
+		return fmt.Sprintf("%d %.60s", answer.StatusCode, strings.Join(strings.Fields(answer.Errors[0]), " "))
 	case errors.As(err, &answer):
 		return fmt.Sprint(answer.StatusCode)
 	default:
