@@ -86,6 +86,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 		Paths: forwarded(slices.Concat(
 			b.destinationPaths(),
 			b.statusPaths(),
+			b.metricsPaths(),
 			b.configPaths(),
 			b.versionPaths(),
 			b.secretPaths(),
@@ -117,7 +118,7 @@ func titles(kinds []provider.Kind) string {
 // may, before it is begun, and every question about work to the one that does it.
 func forwarded(paths []*framework.Path) []*framework.Path {
 	for _, path := range paths {
-		aboutWork := strings.HasPrefix(path.Pattern, "status")
+		aboutWork := strings.HasPrefix(path.Pattern, "status") || path.Pattern == metricsPath
 		for operation, handler := range path.Operations {
 			served, ok := handler.(*framework.PathOperation)
 			changes := operation != logical.ReadOperation && operation != logical.ListOperation
@@ -185,6 +186,7 @@ func (b *backend) open(ctx context.Context, storage logical.Storage) (*engine.En
 	e, err := engine.Open(ctx, engine.Options{
 		Storage: storage, Store: store, Kinds: b.kinds, Logger: b.Logger(),
 		UserAgent: "vault-plugin-secrets-cloudsync/" + version.Version,
+		Announce:  b.announce,
 	})
 	if err != nil {
 		store.Close(ctx)

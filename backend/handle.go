@@ -25,7 +25,7 @@ type handler func(ctx context.Context, e *engine.Engine, req *logical.Request, d
 // operation wraps a handler: it opens the engine, refuses parameters that the
 // operation doesn't have (the framework alone would at most warn of a misspelt
 // one) and gives errors their status. The parameters are those of the path
-// unless they are named.
+// unless they are named; see none.
 func (b *backend) operation(h handler, parameters ...string) framework.OperationFunc {
 	return func(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 		if err := refuseUnknown(req, d, parameters); err != nil {
@@ -43,6 +43,9 @@ func (b *backend) operation(h handler, parameters ...string) framework.Operation
 		return resp, err
 	}
 }
+
+// none says that an operation takes no parameters.
+var none = []string{}
 
 // existenceCheck tells with the mount's engine whether what a request is about
 // exists.
@@ -64,7 +67,7 @@ func refused(err error) (*logical.Response, error) {
 }
 
 func refuseUnknown(req *logical.Request, d *framework.FieldData, known []string) error {
-	if len(known) == 0 {
+	if known == nil {
 		known = slices.Sorted(maps.Keys(d.Schema))
 	}
 	var unknown []string
@@ -77,6 +80,9 @@ func refuseUnknown(req *logical.Request, d *framework.FieldData, known []string)
 		return nil
 	}
 	slices.Sort(unknown)
+	if len(known) == 0 {
+		return fmt.Errorf("unknown parameter %s; this call takes none", strings.Join(unknown, ", "))
+	}
 	return fmt.Errorf("unknown parameter %s; this call knows %s", strings.Join(unknown, ", "), strings.Join(known, ", "))
 }
 

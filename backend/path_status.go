@@ -4,6 +4,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -14,7 +15,19 @@ import (
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/engine"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/version"
+)
+
+const (
+	fieldState       = "state"
+	fieldDestination = "destination"
+	fieldAfter       = "after"
+	fieldLimit       = "limit"
+	fieldNext        = "next"
+
+	defaultLimit = 100
+	mostListed   = 1000
 )
 
 func (b *backend) statusPaths() []*framework.Path {
@@ -22,19 +35,35 @@ func (b *backend) statusPaths() []*framework.Path {
 		{
 			Pattern:      "status/?",
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "status"},
+			Fields: map[string]*framework.FieldSchema{
+				fieldState: {
+					Type: framework.TypeString, Query: true,
+					Description: "List only secrets with a replica in this state. By default those that aren't in sync or withdrawn.",
+				},
+				fieldDestination: {Type: framework.TypeString, Query: true, Description: "List only secrets with such a replica at this destination, as type/name."},
+				fieldAfter:       {Type: framework.TypeString, Query: true, Description: "List names after this one; the next of the page before."},
+				fieldLimit:       {Type: framework.TypeInt, Query: true, Default: defaultLimit, Description: "Most names of a page, up to 1000. Defaults to 100."},
+			},
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.ReadOperation: &framework.PathOperation{
-					Callback: b.operation(readOverview), Responses: responds(overviewFields), DisplayAttrs: display("read", "status"),
+					Callback: b.operation(readOverview, none...), Responses: responds(overviewFields), DisplayAttrs: display("read", "status"),
 					Summary: "The mount at a glance.",
 				},
+				logical.ListOperation: &framework.PathOperation{
+					Callback: b.operation(listStatus), Responses: responds(statusListFields), DisplayAttrs: display("list", "status"),
+					Summary: "The secrets with a replica in a state.",
+				},
 			},
-			HelpSynopsis:    "The mount at a glance.",
-			HelpDescription: "Counts replicas by destination and state, and tells how much work is outstanding and since when.",
+			HelpSynopsis:    "The mount at a glance, and the secrets that need attention.",
+			HelpDescription: "Reading counts replicas by destination and state, and tells how each destination does, how much work is outstanding and since when. Listing gives the names of the secrets that have a replica in a state, a page at a time.",
 		},
 		{
 			Pattern:      "status/" + framework.MatchAllRegex(fieldName),
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "secret-status"},
-			Fields:       map[string]*framework.FieldSchema{fieldName: secretName},
+			Fields: map[string]*framework.FieldSchema{fieldName: secretName, fieldWait: {
+				Type: framework.TypeDurationSecond, Query: true,
+				Description: "How long to wait until the replicas are in sync or can't go on by themselves. By default it doesn't wait.",
+			}},
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.ReadOperation: &framework.PathOperation{
 					Callback: b.operation(readStatus), Responses: responds(statusFields), DisplayAttrs: display("read", "secret-status"),
@@ -62,6 +91,9 @@ func (b *backend) statusPaths() []*framework.Path {
 
 var overviewFields = map[string]*framework.FieldSchema{
 	fieldDestinations:      field(framework.TypeMap, "By destination: how many replicas are in each state. in_sync includes withdrawn ones."),
+	"health":               field(framework.TypeMap, "By destination: how it does."),
+	"states":               field(framework.TypeMap, "By state: how many replicas are in it, at all destinations."),
+	"replicas":             field(framework.TypeInt, "Replicas at all destinations."),
 	"outstanding":          field(framework.TypeInt, "Replicas that aren't in sync."),
 	"queue_depth":          field(framework.TypeInt, "Replicas that wait for a worker right now."),
 	"oldest_pending_since": field(framework.TypeString, "When the oldest outstanding change was made; empty if nothing is outstanding."),
@@ -72,6 +104,12 @@ var overviewFields = map[string]*framework.FieldSchema{
 	"plugin_version":       field(framework.TypeString, "Version of the running plugin."),
 	"plugin_commit":        field(framework.TypeString, "Commit that the running plugin was built from."),
 	"destination_types":    field(framework.TypeStringSlice, "The types of destinations that this version knows."),
+}
+
+var statusListFields = map[string]*framework.FieldSchema{
+	"keys":     field(framework.TypeStringSlice, "The names of the secrets, in order; missing in an empty page."),
+	"key_info": field(framework.TypeMap, "By name: where the replicas of the secret stand."),
+	fieldNext:  field(framework.TypeString, "What after has to be for the next page; missing at the end."),
 }
 
 var statusFields = map[string]*framework.FieldSchema{
@@ -87,32 +125,95 @@ func readOverview(ctx context.Context, e *engine.Engine, _ *logical.Request, _ *
 	if err != nil {
 		return nil, err
 	}
-	byDestination := map[string]any{}
-	outstanding := 0
-	for ref, counts := range overview.Replicas {
-		encoded := map[string]any{}
-		for state, n := range counts {
-			encoded[string(state)] = n
+	destinations, health, states := map[string]any{}, map[string]any{}, map[string]int{}
+	replicas, outstanding, queued := 0, 0, 0
+	for ref, d := range overview.Destinations {
+		counts := map[string]any{}
+		for state, n := range d.Replicas {
+			counts[string(state)] = n
+			states[string(state)] += n
+			replicas += n
 			if state != engine.StateInSync {
 				outstanding += n
 			}
 		}
-		byDestination[ref] = encoded
-	}
-	var age int64
-	if !overview.PendingSince.IsZero() {
-		age = int64(time.Since(overview.PendingSince) / time.Second)
+		for _, n := range d.Queue {
+			queued += n
+		}
+		destinations[ref], health[ref] = counts, encodeHealth(d)
 	}
 	return &logical.Response{Data: map[string]any{
-		fieldDestinations: byDestination, "queue_depth": overview.QueueDepth, "outstanding": outstanding,
-		"oldest_pending_since": encodeTime(overview.PendingSince), "oldest_pending_age": age,
+		fieldDestinations: destinations, "health": health, "states": states, "replicas": replicas,
+		"queue_depth": queued, "outstanding": outstanding,
+		"oldest_pending_since": encodeTime(overview.PendingSince), "oldest_pending_age": age(overview.PendingSince),
 		"paused": overview.Paused, "replicating": e.Started(), "mount_id": overview.MountID,
 		"plugin_version": version.Version, "plugin_commit": version.Commit, "destination_types": slices.Sorted(maps.Keys(e.Kinds())),
 	}}, nil
 }
 
+// age is the age of a time in seconds, 0 for none.
+func age(since time.Time) int64 {
+	if since.IsZero() {
+		return 0
+	}
+	return int64(time.Since(since) / time.Second)
+}
+
+// encodeHealth describes how a destination does.
+func encodeHealth(d engine.DestinationStatus) map[string]any {
+	queue := map[string]any{}
+	for _, lane := range quota.Lanes() {
+		queue[lane.String()] = d.Queue[lane]
+	}
+	health := map[string]any{
+		"queue": queue, "disabled": d.Disabled, "away": d.Away != nil, "credentials_refused": d.Refused != nil,
+		"away_since": encodeTime(d.AwaySince), "slowed_rates": d.Slowed, "throttled_calls": d.Throttled,
+		"oldest_pending_since": encodeTime(d.PendingSince), "oldest_pending_age": age(d.PendingSince),
+	}
+	if failure := cmp.Or(d.Refused, d.Away); failure != nil {
+		health["error"] = encodeFailure(failure)
+	}
+	return health
+}
+
+func listStatus(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	limit := d.Get(fieldLimit).(int)
+	if limit < 1 || limit > mostListed {
+		return nil, engine.Refusef("limit is %d; it has to be from 1 to %d", limit, mostListed)
+	}
+	query := engine.Query{Destination: d.Get(fieldDestination).(string), After: d.Get(fieldAfter).(string), Limit: limit}
+	query.State = engine.State(d.Get(fieldState).(string))
+	listing, err := e.List(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	info := map[string]any{}
+	for name, replicas := range listing.Replicas {
+		byDestination := map[string]any{}
+		for ref, r := range replicas {
+			replica := map[string]any{fieldState: string(r.State)}
+			if r.Class != "" {
+				replica["error_class"] = string(r.Class)
+			}
+			byDestination[ref] = replica
+		}
+		info[name] = map[string]any{fieldDestinations: byDestination}
+	}
+	resp := logical.ListResponseWithInfo(listing.Names, info)
+	if listing.Next != "" {
+		resp.Data[fieldNext] = listing.Next
+	}
+	return resp, nil
+}
+
 func readStatus(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	status, err := e.Status(ctx, d.Get(fieldName).(string))
+	name := d.Get(fieldName).(string)
+	if seconds := given[int](d, fieldWait); seconds != nil {
+		if err := e.Await(ctx, name, time.Duration(*seconds)*time.Second); err != nil {
+			return nil, err
+		}
+	}
+	status, err := e.Status(ctx, name)
 	if err != nil || status == nil {
 		return nil, err
 	}
@@ -165,7 +266,7 @@ func encodeReplica(r engine.ReplicaStatus) map[string]any {
 		"state": string(r.State), "remote_name": r.RemoteName,
 		"version": r.Version, "remote_version": r.VersionID, "labels": append([]string{}, r.Labels...), "versions": encodeRemoteVersions(r.Versions),
 		"attempts": r.Attempts, "next_retry": encodeTime(r.NextRetry), "last_sync": encodeTime(r.LastSync),
-		"kms_key_id": r.KMSKeyID, "tags": r.Tags,
+		"kms_key_id": r.KMSKeyID, "tags": r.Tags, "request_ids": append([]string{}, r.RequestIDs...),
 	}
 	if r.Failure != nil {
 		replica["error"] = encodeFailure(r.Failure)

@@ -16,7 +16,6 @@ type activity struct {
 	// generation grows with every change of the secret. A convergence that
 	// began in an older one doesn't count as the end of the work.
 	generation uint64
-	since      time.Time
 	progress   map[string]*progress // by destination
 	changed    chan struct{}        // closed when progress changes, then replaced
 	// due is when the live version stops being live by itself; zero if never. The
@@ -39,6 +38,29 @@ type progress struct {
 	// convergence clears only the one that it began with.
 	doubt   uint64
 	running bool // a convergence is at work
+
+	since      time.Time // of the oldest change that it hasn't caught up with
+	removing   bool      // the replica isn't wanted any more
+	told       string    // the failure that was told last, see [Engine.tellFailure]
+	served     uint64    // the version that readers get
+	requestIDs []string  // of the last work that made calls
+}
+
+// done tells whether the replica is as it should be as of the generation.
+func (p *progress) done(generation uint64) bool {
+	return p.settled == generation && (p.state == StateInSync || p.state == StateWithdrawn)
+}
+
+// shown is the state as people are told it, as of the generation.
+func (p *progress) shown(generation uint64) State {
+	state := p.state
+	if p.settled != generation && state != StateRetrying && state != StateDisabled {
+		state = StatePending
+	}
+	if state == StatePending && p.removing {
+		state = StateDeleting
+	}
+	return state
 }
 
 // activities are the secrets with outstanding work, by name. Memory grows with
@@ -55,19 +77,21 @@ func (as *activities) begin(name string, now time.Time, destinations []string) (
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	began = as.byName[name] == nil
-	a := as.openLocked(name, now)
+	a := as.openLocked(name)
+	for _, destination := range destinations {
+		if p := a.progressLocked(destination, now); p.done(a.generation) {
+			p.since = now
+		}
+	}
 	as.last++
 	a.generation = as.last
-	for _, destination := range destinations {
-		a.progressLocked(destination)
-	}
 	return began
 }
 
-func (as *activities) openLocked(name string, now time.Time) *activity {
+func (as *activities) openLocked(name string) *activity {
 	a := as.byName[name]
 	if a == nil {
-		a = &activity{since: now, progress: map[string]*progress{}, changed: make(chan struct{})}
+		a = &activity{progress: map[string]*progress{}, changed: make(chan struct{})}
 		as.byName[name] = a
 	}
 	return a
@@ -78,17 +102,37 @@ func (as *activities) openLocked(name string, now time.Time) *activity {
 func (as *activities) resume(name string, since time.Time, destinations []string) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	a := as.openLocked(name, since)
+	a := as.openLocked(name)
 	as.last++
 	a.generation = as.last
 	for _, destination := range destinations {
-		as.doubtLocked(a, destination)
+		as.doubtLocked(a, destination, since)
 	}
 }
 
-func (as *activities) doubtLocked(a *activity, destination string) {
+func (as *activities) doubtLocked(a *activity, destination string, since time.Time) {
 	as.last++
-	a.progressLocked(destination).doubt = as.last
+	a.progressLocked(destination, since).doubt = as.last
+}
+
+// note takes from the secret's record what is shown of the work on its replicas.
+func (as *activities) note(s *Secret) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.byName[s.Name]
+	if a == nil {
+		return
+	}
+	for destination, replica := range s.Replicas {
+		p := a.progress[destination]
+		if p == nil {
+			continue
+		}
+		p.removing, p.served = replica.Removal != nil, replica.Observed.Current.Version.Number
+		if p.told == "" && replica.Failure != nil {
+			p.told = telling(replica.State, replica.Failure)
+		}
+	}
 }
 
 // renew begins another generation after a change was stored, so that no
@@ -111,7 +155,7 @@ func (as *activities) doubt(name, destination string) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	if a := as.byName[name]; a != nil {
-		as.doubtLocked(a, destination)
+		as.doubtLocked(a, destination, time.Now().UTC())
 	}
 }
 
@@ -138,10 +182,10 @@ func (as *activities) end(name string) {
 	}
 }
 
-func (a *activity) progressLocked(destination string) *progress {
+func (a *activity) progressLocked(destination string, now time.Time) *progress {
 	p := a.progress[destination]
 	if p == nil {
-		p = &progress{state: StatePending}
+		p = &progress{state: StatePending, since: now}
 		a.progress[destination] = p
 	}
 	return p
@@ -224,7 +268,7 @@ func (as *activities) converged(name string, destinations []string) bool {
 	}
 	for _, destination := range destinations {
 		p := a.progress[destination]
-		if p == nil || p.settled != a.generation || p.state != StateInSync && p.state != StateWithdrawn {
+		if p == nil || !p.done(a.generation) {
 			return false
 		}
 	}
@@ -258,8 +302,8 @@ func (as *activities) settled(name string, generation uint64) (bool, <-chan stru
 	return true, nil
 }
 
-// snapshot returns copies of the progress of a secret's replicas, and since when
-// work is outstanding; nil and zero if none is.
+// snapshot returns copies of the progress of a secret's replicas, with the state
+// as it is shown, and since when work is outstanding; nil and zero if none is.
 func (as *activities) snapshot(name string) (map[string]progress, time.Time) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
@@ -268,41 +312,24 @@ func (as *activities) snapshot(name string) (map[string]progress, time.Time) {
 		return nil, time.Time{}
 	}
 	copies := make(map[string]progress, len(a.progress))
+	var since time.Time
 	for destination, p := range a.progress {
 		c := *p
-		if c.settled != a.generation && c.state != StateRetrying && c.state != StateDisabled {
-			c.state = StatePending
-		}
+		c.state = p.shown(a.generation)
 		copies[destination] = c
+		if !p.done(a.generation) {
+			since = older(since, p.since)
+		}
 	}
-	return copies, a.since
+	return copies, since
 }
 
-// outstanding counts the replicas that aren't in sync by destination and state,
-// and returns the time of the oldest pending work, zero if there is none.
-func (as *activities) outstanding() (counts map[string]map[State]int, oldest time.Time) {
-	as.mu.Lock()
-	defer as.mu.Unlock()
-	counts = map[string]map[State]int{}
-	for _, a := range as.byName {
-		for destination, p := range a.progress {
-			state := p.state
-			if p.settled == a.generation && (state == StateInSync || state == StateWithdrawn) {
-				continue
-			}
-			if p.settled != a.generation && state != StateRetrying && state != StateDisabled {
-				state = StatePending
-			}
-			if oldest.IsZero() || a.since.Before(oldest) {
-				oldest = a.since
-			}
-			if counts[destination] == nil {
-				counts[destination] = map[State]int{}
-			}
-			counts[destination][state]++
-		}
+// older is the earlier of two times; the zero time is none.
+func older(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
 	}
-	return counts, oldest
+	return a
 }
 
 // names returns the secrets that have outstanding work at the destination, or

@@ -34,6 +34,18 @@ type breaker struct {
 	probes  int
 	until   time.Time // of the next probe
 	failure *Failure
+	since   time.Time // when it opened
+}
+
+// away tells since when the destination counts as away, and why; zero and nil if
+// it doesn't.
+func (b *breaker) away() (since time.Time, failure *Failure) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return time.Time{}, nil
+	}
+	return b.since, b.failure
 }
 
 // admits tells whether the replica may be worked on; if not, until when it rests
@@ -82,6 +94,9 @@ func (b *breaker) gaveUp(name string, err error, describe func(error) *Failure) 
 	b.last = name
 	if b.failed < opensAfter && !b.open {
 		return
+	}
+	if !b.open {
+		b.since = time.Now().UTC()
 	}
 	b.open, b.probing, b.failure = true, false, describe(err)
 	delay := longestProbe

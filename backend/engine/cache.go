@@ -19,6 +19,15 @@ type recordCache struct {
 	mu   sync.Mutex
 	lru  *simplelru.LRU[string, *Secret]
 	read uint64 // changes when a record may have changed, so that an older one isn't kept
+
+	hits, misses uint64
+}
+
+// counts are how often a record was found, and not.
+func (c *recordCache) counts() (hits, misses uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hits, c.misses
 }
 
 func newRecordCache() *recordCache {
@@ -31,8 +40,10 @@ func (c *recordCache) get(id string) (s *Secret, ticket uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if kept, found := c.lru.Get(id); found {
+		c.hits++
 		return kept.clone(), 0
 	}
+	c.misses++
 	return nil, c.read
 }
 

@@ -62,15 +62,27 @@ func (e *Engine) claim(ctx context.Context, secret, ref, remoteName string) erro
 		return Refusef("destination %s was just deleted", ref)
 	}
 	id := e.claimID(ref, remoteName)
-	holder, err := e.holder(ctx, id, ref, remoteName)
-	if err != nil {
-		return err
+	holder := e.claiming[id]
+	stored := holder != ""
+	if !stored {
+		claim, err := claims.Get(ctx, e.storage, id)
+		if err != nil {
+			return err
+		}
+		stored = claim != nil
+		if holder, err = e.holds(ctx, claim, ref, remoteName); err != nil {
+			return err
+		}
 	}
 	if holder != "" && holder != secret {
 		return Refusef("destination %s: the remote name %q is taken by secret %q; set remote_name to another name", ref, remoteName, holder)
 	}
 	if err := claims.Put(ctx, e.storage, id, &claimRecord{Secret: secret, RemoteName: remoteName}); err != nil {
+		e.claimCounts.forget(ref) // it may be in storage or not
 		return err
+	}
+	if !stored {
+		e.claimCounts.add(ref, 1)
 	}
 	e.claiming[id] = secret
 	return nil
@@ -82,8 +94,17 @@ func (e *Engine) holder(ctx context.Context, id, ref, remoteName string) (string
 		return secret, nil
 	}
 	stored, err := claims.Get(ctx, e.storage, id)
-	if err != nil || stored == nil {
+	if err != nil {
 		return "", err
+	}
+	return e.holds(ctx, stored, ref, remoteName)
+}
+
+// holds returns the secret of a stored claim; "" if there is none or it was left
+// over.
+func (e *Engine) holds(ctx context.Context, stored *claimRecord, ref, remoteName string) (string, error) {
+	if stored == nil {
+		return "", nil
 	}
 	s, err := e.load(ctx, stored.Secret)
 	if err != nil {
@@ -104,7 +125,17 @@ func (e *Engine) releaseClaim(ctx context.Context, secret, ref, remoteName strin
 	if err != nil || stored == nil || stored.Secret != secret {
 		return err
 	}
-	return claims.Delete(ctx, e.storage, id)
+	return e.deleteClaim(ctx, ref, id)
+}
+
+// deleteClaim removes a stored claim. The caller holds claimLock.
+func (e *Engine) deleteClaim(ctx context.Context, ref, id string) error {
+	if err := claims.Delete(ctx, e.storage, id); err != nil {
+		e.claimCounts.forget(ref) // it may be in storage or not
+		return err
+	}
+	e.claimCounts.add(ref, -1)
+	return nil
 }
 
 // releaseRenamed gives free what a change no longer uses.
@@ -117,4 +148,34 @@ func (e *Engine) releaseRenamed(ctx context.Context, before, next *Secret) error
 		}
 	}
 	return nil
+}
+
+// claimCounts are how many claims there are, by destination, as far as they were
+// listed. Claims change under claimLock, and so does this.
+type claimCounts struct{ byRef map[string]int }
+
+// add notes that claims of a destination were added or removed.
+func (c *claimCounts) add(ref string, n int) {
+	if _, counted := c.byRef[ref]; counted {
+		c.byRef[ref] += n
+	}
+}
+
+// forget lets the claims of a destination be listed again.
+func (c *claimCounts) forget(ref string) { delete(c.byRef, ref) }
+
+// countClaims returns how many remote names are claimed at the destination. Only
+// the first time it lists them.
+func (e *Engine) countClaims(ctx context.Context, ref string) (int, error) {
+	e.claimLock.Lock()
+	defer e.claimLock.Unlock()
+	if n, counted := e.claimCounts.byRef[ref]; counted {
+		return n, nil
+	}
+	ids, err := claims.List(ctx, e.storage, ref+"/")
+	if err != nil {
+		return 0, err
+	}
+	e.claimCounts.byRef[ref] = len(ids)
+	return len(ids), nil
 }

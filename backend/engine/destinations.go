@@ -280,10 +280,11 @@ func (e *Engine) deleteUnheld(ctx context.Context, ref string) (holder string, e
 				return holder, err
 			}
 		}
-		if err := claims.Delete(ctx, e.storage, ref+"/"+id); err != nil {
+		if err := e.deleteClaim(ctx, ref, ref+"/"+id); err != nil {
 			return "", err
 		}
 	}
+	e.claimCounts.forget(ref)
 	if err := destinations.Delete(ctx, e.storage, ref); err != nil {
 		return "", err
 	}
@@ -321,7 +322,7 @@ func (e *Engine) forgetReplica(ctx context.Context, ref, claimID string) error {
 		return err
 	}
 	if s.Replicas[ref] == nil {
-		return claims.Delete(ctx, e.storage, claimID)
+		return e.releaseClaim(ctx, claim.Secret, ref, claim.RemoteName)
 	}
 	s.Settings = s.Settings.clone()
 	s.Settings.Destinations = slices.DeleteFunc(s.Settings.Destinations, func(d string) bool { return d == ref })

@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +51,9 @@ type Options struct {
 	Kinds     []provider.Kind
 	Logger    hclog.Logger
 	UserAgent string
+	// Announce publishes an event; nil publishes none. It is called for one after
+	// the other.
+	Announce func(ctx context.Context, event Event) error
 }
 
 // Engine is one mount's replication. It is safe for concurrent use.
@@ -65,6 +69,7 @@ type Engine struct {
 	claimLock   sync.Mutex             // over claiming, and over checking and storing a claim
 	sweeps      map[string]int         // by destination: how often one became necessary; under destLock
 	claiming    map[string]string      // claim id to secret, for claims whose secret isn't stored yet
+	claimCounts claimCounts            // under claimLock
 	destLock    sync.Mutex             // over changing a destination
 	openLock    sync.Mutex             // over opening a lane and deleting a destination's record
 	configLock  sync.Mutex             // over changing the mount's settings
@@ -74,6 +79,7 @@ type Engine struct {
 	activities  activities
 	records     *recordCache
 	journal     *journal
+	events      *events
 	tidying     chan struct{} // has an entry when the journal is to be cleaned
 	resumed     atomic.Bool   // every mark of an earlier life was taken up
 
@@ -97,6 +103,8 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		replicators: replicators{byRef: map[string]*replicator{}},
 		journal:     newJournal(o.Storage),
 		records:     newRecordCache(),
+		events:      newEvents(o.Announce),
+		claimCounts: claimCounts{byRef: map[string]int{}},
 		tidying:     make(chan struct{}, 1),
 		activities:  activities{byName: map[string]*activity{}},
 	}
@@ -147,6 +155,7 @@ func (e *Engine) Start() {
 	}
 	ctx := e.ctx
 	e.work.Go(func() { e.tidy(ctx) })
+	e.work.Go(func() { e.announce(ctx) })
 	e.work.Go(func() { e.resume(ctx) })
 	e.work.Go(func() { e.resumeSweeps(ctx) })
 }
@@ -264,6 +273,11 @@ func (e *Engine) Invalidate(key string) {
 	}
 	if id, found := strings.CutPrefix(key, secrets.Prefix); found {
 		e.records.drop(id)
+	}
+	if id, found := strings.CutPrefix(key, claims.Prefix); found {
+		e.claimLock.Lock()
+		e.claimCounts.forget(path.Dir(id))
+		e.claimLock.Unlock()
 	}
 	if ref, found := strings.CutPrefix(key, destinations.Prefix); found {
 		if r := e.replicators.remove(ref); r != nil {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-uuid"
@@ -47,6 +48,9 @@ type journal struct {
 	open   *page            // that takes new marks
 	dirty  map[*page]bool   // differ from what is in storage
 	batch  *batch           // of marks that wait for the next write
+
+	marked atomic.Int64 // marks that were stored
+	writes atomic.Int64 // writes and removals of pages
 }
 
 type page struct {
@@ -256,6 +260,9 @@ func (j *journal) store(ctx context.Context, b *batch) {
 			}
 		}
 	}
+	if b.err == nil {
+		j.marked.Add(int64(len(b.names)))
+	}
 	close(b.done)
 }
 
@@ -269,9 +276,11 @@ func (j *journal) write(ctx context.Context, p *page) error {
 	var err error
 	switch {
 	case len(marks) > 0:
+		j.writes.Add(1)
 		p.stored = true // whatever comes of it
 		err = pendings.Put(ctx, j.storage, p.id, &pendingRecord{Marks: marks})
 	case p.stored:
+		j.writes.Add(1)
 		if err = pendings.Delete(ctx, j.storage, p.id); err == nil {
 			p.stored = false
 		}

@@ -122,6 +122,15 @@ var _ provider.Gate = gate{}
 
 // Enter waits for the call's turn. It refuses while the credentials are refused.
 func (g gate) Enter(ctx context.Context, operation string) error {
+	begin := time.Now()
+	if err := g.enter(ctx, operation); err != nil {
+		return err
+	}
+	g.e.meters(g.o).waited(time.Since(begin))
+	return nil
+}
+
+func (g gate) enter(ctx context.Context, operation string) error {
 	if !g.o.accepted.Load() {
 		select {
 		case g.o.trying <- struct{}{}:
@@ -153,13 +162,14 @@ func (g gate) tried() {
 
 // Leave draws conclusions from how the call ended.
 func (g gate) Leave(ctx context.Context, operation, requestID string, took time.Duration, err error) {
-	if trace, traced := ctx.Value(traceKey{}).(*trace); traced && requestID != "" {
+	if trace, found := ctx.Value(traceKey{}).(*trace); found && requestID != "" {
 		trace.add(requestID)
 	}
 	class := provider.Class("")
 	if err != nil {
 		class = provider.ClassOf(err)
 	}
+	g.e.meters(g.o).called(operation, class, took)
 	switch class {
 	case provider.ClassUnavailable:
 	case provider.ClassAuth:
@@ -186,6 +196,12 @@ type trace struct {
 }
 
 type traceKey struct{}
+
+// traced returns a context whose calls leave their request ids in the trace.
+func traced(ctx context.Context) (context.Context, *trace) {
+	t := &trace{}
+	return context.WithValue(ctx, traceKey{}, t), t
+}
 
 func (t *trace) add(id string) {
 	t.mu.Lock()

@@ -24,6 +24,7 @@ type outcome struct {
 	due        time.Time // when the live version stops being live by itself
 	born       time.Time
 	stale      bool // the replica is gone from the record: nothing to report
+	requestIDs []string
 }
 
 // save stores what a convergence did and ends the secret's work if that was the
@@ -49,12 +50,14 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt u
 		if err := e.dropReplica(ctx, s, ref); err != nil {
 			return err
 		}
+		e.tell(Event{Kind: EventReplicated, Secret: name, Destination: ref, State: removed, Operation: operationRemove})
 		e.finish(s)
 		return nil
 	}
 	e.activities.expect(name, out.due)
 	next := replica.advance(out, e.failure)
-	if !replica.same(next) || s.Born.IsZero() && !out.born.IsZero() {
+	changed := !replica.same(next)
+	if changed || s.Born.IsZero() && !out.born.IsZero() {
 		s.Replicas[ref] = next
 		if s.Born.IsZero() {
 			s.Born = out.born
@@ -63,12 +66,8 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt u
 			return err
 		}
 	}
-	e.activities.report(name, ref, func(p *progress) {
-		p.state, p.failure = next.State, next.Failure
-		if next.State != StateRetrying {
-			p.settled, p.attempts, p.nextRetry = generation, 0, time.Time{}
-		}
-	})
+	e.report(name, ref, generation, replica, next, out.requestIDs)
+	e.tellOutcome(name, ref, next, changed)
 	if next.Observed.Known {
 		e.activities.cleared(name, ref, doubt)
 	} else {
@@ -76,6 +75,24 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt u
 	}
 	e.finish(s)
 	return nil
+}
+
+// report notes where a replica stands after a convergence that began in a
+// generation and made some calls. The caller holds the secret's lock.
+func (e *Engine) report(name, ref string, generation uint64, before, next *Replica, calls []string) {
+	current := e.activities.generation(name) == generation
+	e.activities.report(name, ref, func(p *progress) {
+		if current && next.Failure == nil && !p.done(generation) {
+			e.caughtUp(ref, p.since, before, next)
+		}
+		p.state, p.failure, p.served = next.State, next.Failure, next.Observed.Current.Version.Number
+		if len(calls) > 0 {
+			p.requestIDs = calls
+		}
+		if next.State != StateRetrying {
+			p.settled, p.attempts, p.nextRetry = generation, 0, time.Time{}
+		}
+	})
 }
 
 // finish removes the pending mark when every replica is in sync. The caller
@@ -116,6 +133,9 @@ func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 	next := *r
 	next.Observed, next.TagsFailure = out.observed, out.tags
 	next.Observed.Looked = false
+	if len(out.requestIDs) > 0 {
+		next.RequestIDs = out.requestIDs
+	}
 	if out.err != nil {
 		next.State = StateBlocked
 		if provider.ClassOf(out.err).Recovers() {
@@ -139,11 +159,12 @@ func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 }
 
 // same tells whether storing other instead of r would change anything worth a
-// write: the request id of yet another failure of one kind isn't.
+// write: the request id of yet another failure of one kind isn't, and nor are
+// those of the calls.
 func (r *Replica) same(other *Replica) bool {
 	a, b := *r, *other
 	for _, replica := range []*Replica{&a, &b} {
-		replica.LastSync = time.Time{}
+		replica.LastSync, replica.RequestIDs = time.Time{}, nil
 		if replica.Failure != nil {
 			replica.Failure = &Failure{Class: replica.Failure.Class, Code: replica.Failure.Code}
 		}

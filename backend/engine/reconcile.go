@@ -85,9 +85,11 @@ func (e *Engine) process(r *replicator, name string) {
 		return
 	}
 	lane := r.queue.lane(name)
-	ctx := quota.WithLane(r.ctx, lane)
+	ctx, calls := traced(quota.WithLane(r.ctx, lane))
 	result, err := e.reconcile(ctx, o, name, doubt > 0)
+	result.requestIDs = calls.ids
 	o.breaker.gaveUp(name, result.err, e.failure)
+	r.meters.converged(result, err)
 	if err == nil && r.ctx.Err() == nil {
 		err = e.save(r.ctx, r.ref, name, generation, doubt, result)
 	}
@@ -115,6 +117,7 @@ func (e *Engine) rest(r *replicator, name string, until time.Time, failure *Fail
 	e.activities.report(name, r.ref, func(p *progress) {
 		p.state, p.failure, p.nextRetry = StateRetrying, failure, until
 	})
+	e.tellFailure(name, r.ref, StateRetrying, failure)
 	r.queue.addAfter(name, max(r.queue.lane(name), quota.Retry), time.Until(until))
 }
 
@@ -129,6 +132,7 @@ func (e *Engine) retry(r *replicator, name string, cause error) {
 		}
 		p.state, p.failure, p.attempts, p.nextRetry = StateRetrying, failure, attempts, time.Now().Add(delay)
 	})
+	e.tellFailure(name, r.ref, StateRetrying, failure)
 	if provider.IsAmbiguous(cause) {
 		e.activities.doubt(name, r.ref)
 	}

@@ -200,6 +200,9 @@ type Replica struct {
 	Format      string    `json:"format,omitempty"` // how the value it holds was encoded
 	Failure     *Failure  `json:"failure,omitempty"`
 	LastSync    time.Time `json:"last_sync,omitzero"` // when it was last brought in sync
+	// RequestIDs are the service's ids of the calls of the last work that changed
+	// the replica, for its support.
+	RequestIDs []string `json:"request_ids,omitempty"`
 }
 
 // Removal says what happens to a replica that its secret no longer wants. It is

@@ -38,6 +38,7 @@ type replicator struct {
 	current atomic.Pointer[opened]
 	queue   *queue
 	backoff *backoff
+	meters  *meters
 	ctx     context.Context //nolint:containedctx // ends the calls of the workers when the destination is deleted
 	cancel  context.CancelFunc
 	workers sync.WaitGroup
@@ -47,7 +48,7 @@ func newReplicator(ctx context.Context, o *opened) *replicator {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &replicator{
 		ref: o.destination.Ref(), queue: newQueue(), backoff: &backoff{failures: map[string]int{}},
-		ctx: ctx, cancel: cancel,
+		meters: newMeters(o.destination.Ref()), ctx: ctx, cancel: cancel,
 	}
 	r.current.Store(o)
 	return r

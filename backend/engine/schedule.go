@@ -58,6 +58,7 @@ func (e *Engine) Sync(ctx context.Context, name string) (Changed, error) {
 // enqueueAll puts the secret in the queue of each of its destinations, to be
 // worked on at once.
 func (e *Engine) enqueueAll(s *Secret, lane quota.Lane) {
+	e.activities.note(s)
 	for _, ref := range s.destinations() {
 		e.enqueueAt(ref, s.Name, lane)
 	}

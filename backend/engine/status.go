@@ -45,6 +45,8 @@ type ReplicaStatus struct {
 	Attempts  int       // failed in a row
 	NextRetry time.Time // zero if none is planned
 	LastSync  time.Time
+	// RequestIDs are the service's ids of the calls of the last work on it.
+	RequestIDs []string
 
 	Labels  []string // the service's labels on it that are known here
 	current plan.VersionNumber
@@ -79,6 +81,9 @@ func (e *Engine) Status(ctx context.Context, name string) (*SecretStatus, error)
 			if p.failure != nil {
 				r.Failure = p.failure
 			}
+			if len(p.requestIDs) > 0 {
+				r.RequestIDs = p.requestIDs
+			}
 			if s.Replicas[ref].Removal != nil && p.state == StatePending {
 				r.State = StateDeleting
 			}
@@ -88,13 +93,43 @@ func (e *Engine) Status(ctx context.Context, name string) (*SecretStatus, error)
 	return status, nil
 }
 
+// Await waits until the secret's replicas are in sync, or can't go on by
+// themselves, or until ctx is done or the time is over. It doesn't wait while the
+// mount is paused. Replication goes on in any case.
+func (e *Engine) Await(ctx context.Context, name string, limit time.Duration) error {
+	config, err := e.Config(ctx)
+	if err != nil || config.Paused || limit <= 0 {
+		return err
+	}
+	generation, err := e.outstanding(ctx, name)
+	if err != nil {
+		return err
+	}
+	e.Wait(ctx, name, generation, limit)
+	return nil
+}
+
+// outstanding returns the secret's generation, 0 if it has no outstanding work,
+// also right after the start, when not every mark was taken up yet.
+func (e *Engine) outstanding(ctx context.Context, name string) (uint64, error) {
+	if e.Started() && !e.resumed.Load() {
+		defer e.lock(name)()
+		s, err := e.load(ctx, name)
+		if err != nil {
+			return 0, err
+		}
+		e.takeUpEarly(ctx, s)
+	}
+	return e.activities.generation(name), nil
+}
+
 func (e *Engine) replicaStatus(ctx context.Context, s *Secret, ref string) ReplicaStatus {
 	replica := s.Replicas[ref]
 	current := replica.Observed.Current
 	status := ReplicaStatus{
 		Destination: ref, State: replica.State, RemoteName: replica.RemoteName,
 		current: current.Version, Version: current.Version.Number, VersionID: current.ID, Versions: replica.Observed.Versions,
-		Failure: replica.Failure, LastSync: replica.LastSync,
+		Failure: replica.Failure, LastSync: replica.LastSync, RequestIDs: replica.RequestIDs,
 		KMSKeyID: firstSet(replica.Observed.KMSKeyID, replica.Observed.KeyAsked), Tags: replica.Observed.Tags,
 	}
 	if r, err := e.replicator(ctx, ref); err == nil && r != nil {
@@ -157,56 +192,6 @@ func (s *SecretStatus) RemoteVersions(number uint64) map[string][]string {
 		}
 	}
 	return held
-}
-
-// Overview is the mount at a glance.
-type Overview struct {
-	// Replicas counts by destination and state. Those in sync include the
-	// withdrawn ones, which need nothing either.
-	Replicas map[string]map[State]int
-	// QueueDepth is how many replicas wait for a worker right now.
-	QueueDepth int
-	// PendingSince is the time of the oldest outstanding change; zero if none.
-	PendingSince time.Time
-	Paused       bool
-	MountID      string
-}
-
-// Overview counts without reading the secrets: what is in sync is what isn't
-// outstanding.
-func (e *Engine) Overview(ctx context.Context) (*Overview, error) {
-	config, err := e.Config(ctx)
-	if err != nil {
-		return nil, err
-	}
-	refs, err := e.refs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	outstanding, oldest := e.activities.outstanding()
-	overview := &Overview{Replicas: map[string]map[State]int{}, PendingSince: oldest, Paused: config.Paused, MountID: e.mount.ID}
-	for _, ref := range refs {
-		held, err := claims.List(ctx, e.storage, ref+"/")
-		if err != nil {
-			return nil, err
-		}
-		counts := outstanding[ref]
-		if counts == nil {
-			counts = map[State]int{}
-		}
-		rest := len(held)
-		for _, n := range counts {
-			rest -= n
-		}
-		if rest > 0 {
-			counts[StateInSync] = rest
-		}
-		overview.Replicas[ref] = counts
-	}
-	for _, r := range e.replicators.all() {
-		overview.QueueDepth += r.queue.Len()
-	}
-	return overview, nil
 }
 
 // ReadVersion returns a version of a secret's value, the newest for number 0;

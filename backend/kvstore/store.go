@@ -192,6 +192,20 @@ func (s *Store) ReadMetadata(ctx context.Context, storage logical.Storage, name 
 	return meta, nil
 }
 
+// List returns the names below a folder, which is "" or ends with a slash; those
+// that end with a slash are folders.
+func (s *Store) List(ctx context.Context, storage logical.Storage, folder string) ([]string, error) {
+	resp, err := s.Handle(ctx, &logical.Request{Operation: logical.ListOperation, Path: "metadata/" + folder, Storage: storage})
+	if err := failure("list the names", resp, err); err != nil {
+		return nil, err
+	}
+	if resp == nil {
+		return nil, nil
+	}
+	names, _ := resp.Data["keys"].([]string)
+	return names, nil
+}
+
 // Version is one readable version of a secret.
 type Version struct {
 	Number uint64

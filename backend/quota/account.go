@@ -122,6 +122,20 @@ func (p *Pacer) bucket(operation string) *bucket {
 	return b
 }
 
+// Slowed returns the present rate of each group that recovers from throttling, in
+// calls per second.
+func (p *Pacer) Slowed() map[string]float64 {
+	p.account.mu.Lock()
+	defer p.account.mu.Unlock()
+	rates := map[string]float64{}
+	for group, b := range p.account.buckets {
+		if rate := b.allowed(); rate < float64(b.full) {
+			rates[group] = rate
+		}
+	}
+	return rates
+}
+
 // Rates returns the present rate of each group that was used, in calls per
 // second. Below the documented rate a group recovers from throttling.
 func (p *Pacer) Rates() map[string]float64 {

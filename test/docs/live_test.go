@@ -264,11 +264,15 @@ func TestTheObjectsInAnswersAreDescribed(t *testing.T) {
 	short = append(short, inner(m.write("secrets/a", map[string]any{"value": "x", "format": "", "wait": longWait}), "destinations", "tencent-ssm/gz"))
 	full = append(full, inner(m.read("status/a"), "destinations", "tencent-ssm/gz"), versions)
 
+	listed := m.request(logical.ListOperation, "status/", nil)
+
 	findings, _ := check["findings"].([]any)
 	api := readAPI(t)
 	for object, seen := range map[string][]any{
 		"Replica in short":         short,
 		"Replica in full":          full,
+		"Listed replica":           {inner(listed, "key_info", "a", "destinations", "tencent-ssm/gz")},
+		"Health":                   {inner(m.read("status"), "health", "tencent-ssm/gz")},
 		"Failure":                  {inner(full[1], "error")},
 		"Finding":                  findings,
 		"Version at a destination": {at},

@@ -1,0 +1,36 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package backend
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/engine"
+)
+
+// announce publishes an event of the engine on Vault's event bus, if there is
+// one. Vault puts the mount in front of the paths; who subscribes needs the
+// capability for that of the secret's status.
+func (b *backend) announce(ctx context.Context, event engine.Event) error {
+	path := "status/" + event.Secret
+	err := logical.SendEvent(ctx, b, string(event.Kind),
+		logical.EventMetadataPath, path,
+		logical.EventMetadataDataPath, path,
+		logical.EventMetadataOperation, event.Operation,
+		"secret", event.Secret,
+		fieldDestination, event.Destination,
+		fieldState, string(event.State),
+		"error_class", string(event.Class),
+		fieldVersion, strconv.FormatUint(event.Version, 10),
+	)
+	if errors.Is(err, framework.ErrNoEvents) {
+		return nil
+	}
+	return err
+}
