@@ -47,7 +47,7 @@ func (c Call) Send(ctx context.Context, gate Gate, send func(context.Context, *H
 		gate = openGate{}
 	}
 	if err := gate.Enter(ctx, c.Operation); err != nil {
-		return err
+		return c.stopped(err)
 	}
 	var heard Heard
 	begin := time.Now()
@@ -69,6 +69,16 @@ func (c Call) Send(ctx context.Context, gate Gate, send func(context.Context, *H
 	}
 	gate.Leave(ctx, c.Operation, c.Scrub(heard.RequestID), took, err)
 	return err
+}
+
+// stopped is the gate's refusal, as it is if it has a class. Nothing was sent.
+func (c Call) stopped(refusal error) error {
+	var e *Error
+	if errors.As(refusal, &e) {
+		return refusal
+	}
+	e = &Error{Class: ClassUnavailable, Operation: c.Operation, Message: "the call wasn't made: " + refusal.Error()}
+	return e.Because(refusal)
 }
 
 // openGate lets every call pass.

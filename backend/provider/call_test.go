@@ -73,6 +73,18 @@ func TestSend(t *testing.T) {
 			t.Errorf("error %v, the gate has %+v", err, gate)
 		}
 	})
+	t.Run("a call that the gate stops is never ambiguous, and keeps the gate's class and cause", func(t *testing.T) {
+		t.Parallel()
+		for stop, want := range map[error]Class{
+			context.Canceled: ClassUnavailable,
+			&Error{Class: ClassAuth, Message: "paused"}: ClassAuth,
+		} {
+			err := call.Send(t.Context(), &watch{stop: stop}, answers("", 0, nil))
+			if !errors.Is(err, stop) || IsAmbiguous(err) || ClassOf(err) != want {
+				t.Errorf("class %s, ambiguous %t: %v", ClassOf(err), IsAmbiguous(err), err)
+			}
+		}
+	})
 	t.Run("a gate that says no has the last word", func(t *testing.T) {
 		t.Parallel()
 		gate := &watch{stop: errors.New("no")}

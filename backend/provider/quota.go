@@ -40,10 +40,10 @@ func QuotaFor(quotas []Quota, operation string) (Quota, bool) {
 // concurrently.
 type Gate interface {
 	// Enter returns when the call may be made. An error means that it may not;
-	// then the provider returns that error as it is, and Leave isn't called. Only
+	// then the provider returns that error, and Leave isn't called: as it is if it
+	// is an [*Error], which shouldn't be ambiguous, else as the cause of one. Only
 	// Check makes a finding of it, and Create a TagsError where the call for the
-	// tags is one of its own. The error should be an [*Error] that isn't ambiguous,
-	// or one for which errors.Is(err, ctx.Err()) holds.
+	// tags is one of its own.
 	Enter(ctx context.Context, operation string) error
 	// Leave hears of a call that was let in: its request id ("" without an
 	// answer), how long it took, and its error as the provider's method returns
