@@ -92,8 +92,11 @@ func (c *Cluster) LeaderOtherThan(old *Vault) *Vault {
 	var leader *Vault
 	Eventually(c.tb, "leader of the cluster", func() error {
 		for _, node := range c.Nodes {
+			if node == old {
+				continue
+			}
 			health, err := node.Client.Sys().HealthWithContext(c.tb.Context())
-			if err == nil && node != old && health.Initialized && !health.Sealed && !health.Standby {
+			if err == nil && health.Initialized && !health.Sealed && !health.Standby {
 				leader = node
 				return nil
 			}
