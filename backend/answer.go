@@ -6,6 +6,8 @@ package backend
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -58,8 +60,8 @@ func addStatus(resp *logical.Response, status *engine.SecretStatus) {
 	if status == nil || len(status.Replicas) == 0 {
 		return
 	}
-	replicas := map[string]any{}
-	for _, r := range status.Replicas {
+	resp.Data["state"] = string(overall(status))
+	resp.Data[fieldDestinations] = byDestination(status, func(r engine.ReplicaStatus) map[string]any {
 		replica := map[string]any{"state": string(r.State), "remote_name": r.RemoteName}
 		if r.VersionID != "" {
 			replica["version"], replica["remote_version"] = r.Version, r.VersionID
@@ -67,10 +69,57 @@ func addStatus(resp *logical.Response, status *engine.SecretStatus) {
 		if r.Failure != nil {
 			replica["error_class"], replica["error"] = string(r.Failure.Class), r.Failure.Message
 		}
-		replicas[r.Destination] = replica
+		return replica
+	})
+}
+
+// byDestination describes replicas by destination. Those of single keys are
+// under keys with the state that needs most attention beside them, and those on
+// their way out under a former name are under former.
+func byDestination(status *engine.SecretStatus, describe func(engine.ReplicaStatus) map[string]any) map[string]any {
+	destinations := map[string]any{}
+	at := func(ref string) map[string]any {
+		destination, found := destinations[ref].(map[string]any)
+		if !found {
+			destination = map[string]any{}
+			destinations[ref] = destination
+		}
+		return destination
 	}
-	resp.Data["state"] = string(overall(status))
-	resp.Data[fieldDestinations] = replicas
+	for _, r := range status.Replicas {
+		destination := at(r.Destination)
+		switch {
+		case r.Former:
+			former, _ := destination["former"].(map[string]any)
+			if former == nil {
+				former = map[string]any{}
+			}
+			former[r.RemoteName] = describe(r)
+			destination["former"] = former
+		case r.Key != "":
+			keys, _ := destination["keys"].(map[string]any)
+			if keys == nil {
+				keys = map[string]any{}
+			}
+			keys[r.Key] = describe(r)
+			destination["keys"] = keys
+			state, _ := destination["state"].(string)
+			destination["state"] = string(moreUrgent(engine.State(state), r.State))
+		default:
+			maps.Copy(destination, describe(r))
+		}
+	}
+	return destinations
+}
+
+// moreUrgent is the state of the two that needs more attention.
+func moreUrgent(a, b engine.State) engine.State {
+	for _, state := range attention {
+		if state == a || state == b {
+			return state
+		}
+	}
+	return b
 }
 
 // warnings name each replica that isn't in sync, why, and what happens next.
@@ -78,20 +127,20 @@ func warnings(status *engine.SecretStatus) []string {
 	if status == nil {
 		return nil
 	}
-	var texts []string
+	texts := slices.Clone(status.Notes)
 	for _, r := range status.Replicas {
 		if text := warning(status, r); text != "" {
 			texts = append(texts, text)
 		}
 		for _, note := range r.Notes {
-			texts = append(texts, fmt.Sprintf("destination %s: %s", r.Destination, note))
+			texts = append(texts, subject(r)+note)
 		}
 	}
 	return texts
 }
 
 func warning(status *engine.SecretStatus, r engine.ReplicaStatus) string {
-	subject := "destination " + r.Destination + ": "
+	subject := subject(r)
 	switch r.State {
 	case engine.StateInSync, engine.StateWithdrawn:
 		return ""
@@ -113,6 +162,18 @@ func warning(status *engine.SecretStatus, r engine.ReplicaStatus) string {
 		return subject + "stored in Vault, but the destination is disabled; enable it with disabled=false"
 	default:
 		return subject + "is " + string(r.State)
+	}
+}
+
+// subject begins a sentence about a replica.
+func subject(r engine.ReplicaStatus) string {
+	switch {
+	case r.Key != "":
+		return fmt.Sprintf("destination %s, key %s: ", r.Destination, r.Key)
+	case r.Former:
+		return fmt.Sprintf("destination %s, former name %s: ", r.Destination, r.RemoteName)
+	default:
+		return "destination " + r.Destination + ": "
 	}
 }
 

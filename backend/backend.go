@@ -85,6 +85,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 		RunningVersion: version.Version,
 		Paths: forwarded(slices.Concat(
 			b.destinationPaths(),
+			b.rulePaths(),
 			b.statusPaths(),
 			b.metricsPaths(),
 			b.configPaths(),

@@ -35,6 +35,11 @@ func (b *backend) operation(h handler, parameters ...string) framework.Operation
 		if err != nil {
 			return nil, err
 		}
+		if req.Operation == logical.CreateOperation || req.Operation == logical.UpdateOperation {
+			if err := e.Settle(ctx, req.MountPoint, req.MountAccessor); err != nil {
+				return nil, err
+			}
+		}
 		resp, err := h(ctx, e, req, d)
 		var refusal *engine.RefusedError
 		if errors.As(err, &refusal) {

@@ -78,14 +78,18 @@ func dieAfterCreate(t *testing.T, m *mount, region *providertest.Region) (takeUp
 	return func() { ready.Store(true) }
 }
 
-func TestAReplicaThatMayHaveBeenMadeBeforeACrashKeepsItsName(t *testing.T) {
+func TestAReplicaThatMayHaveBeenMadeBeforeACrashIsGivenUpWhenItIsRenamed(t *testing.T) {
 	m, region := newMount(t, providertest.Overwriting())
 	takeUp := dieAfterCreate(t, m, region)
-	if says := m.refuse("secrets/x", map[string]any{"value": "two", "remote_name": "y"}); !strings.Contains(says, "renamed") {
-		t.Error(says)
-	}
+	m.write("secrets/x", map[string]any{"value": "two", "remote_name": "y", "wait": 0})
 	takeUp()
-	m.await("x", "in_sync")
+	m.awaitSettled()
+	if got := current(t, region, "y"); got != "two" {
+		t.Errorf("readers get %q", got)
+	}
+	if former, there := region.Secret("x"); !there || strings.Contains(former.Description, "[vault-cloudsync") {
+		t.Errorf("the one that was made before the crash is left as %+v", former)
+	}
 }
 
 func TestASecretDeletedAndMadeAnewAfterACrashGetsIDsOfItsOwn(t *testing.T) {

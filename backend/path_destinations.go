@@ -14,7 +14,6 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/engine"
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
 )
@@ -137,10 +136,6 @@ func destinationFields(kind provider.Kind) map[string]*framework.FieldSchema {
 		fieldAccessKeyID:     {Type: framework.TypeString, Description: "Id of the access key (Tencent: SecretId). Surrounding white space is dropped."},
 		fieldAccessKeySecret: {Type: framework.TypeString, Description: "Secret of the access key (Tencent: SecretKey). Surrounding white space is dropped.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 		fieldSecurityToken:   {Type: framework.TypeString, Description: "Session token of temporary credentials; empty for permanent ones.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
-		fieldKMSKeyID:        {Type: framework.TypeString, Description: "Default KMS key of new remote secrets. Empty for the cloud's own."},
-		fieldCustomTags:      {Type: framework.TypeKVPairs, Description: "Tags of every remote secret made here."},
-		fieldFormat:          {Type: framework.TypeString, Description: "Default format: json, raw or binary. Empty to follow how a value was written.", AllowedValues: []any{"json", "raw", "binary"}},
-		fieldDeletionPolicy:  {Type: framework.TypeString, Description: "Default of what deleting a secret does here: schedule, force or retain.", AllowedValues: []any{"schedule", "force", "retain"}},
 		fieldRecoveryWindowDays: {Type: framework.TypeInt, Description: fmt.Sprintf("Days in which a scheduled deletion can be undone, %d to %d. Defaults to %d.",
 			kind.Limits.Window.MinDays, kind.Limits.Window.MaxDays, kind.Limits.Window.DefaultDays)},
 		fieldAllowedPaths:         {Type: framework.TypeCommaStringSlice, Description: "Globs on the names of secrets that may be sent here: * within a segment, ** across. Without any, all may."},
@@ -151,6 +146,8 @@ func destinationFields(kind provider.Kind) map[string]*framework.FieldSchema {
 		fields[fieldVersionHistory] = &framework.FieldSchema{Type: framework.TypeBool, Default: true, Description: "Keep each version under an id of its own (v1, v2, ..) beside the current one. Without it an update is one call, and readers can't ask for older versions."}
 		fields[fieldCurrentVersionID] = &framework.FieldSchema{Type: framework.TypeString, Default: kind.CurrentVersionID, Description: "The version id that always holds the current value. The service has no \"latest\", so readers name this one."}
 	}
+	// What rules and secrets leave open.
+	maps.Copy(fields, settingsFields(fieldCustomTags))
 	for _, setting := range kind.Settings {
 		fields[setting.Name] = &framework.FieldSchema{Type: framework.TypeString, Description: setting.Description, Required: setting.Required}
 	}
@@ -211,7 +208,7 @@ func decodeDestination(kind provider.Kind, d *framework.FieldData, next *engine.
 	for name, target := range map[string]*string{
 		fieldRegion: &next.Region, fieldEndpoint: &next.Endpoint, fieldCACert: &next.CACert,
 		fieldAuthMethod: &next.AuthMethod, fieldAccessKeyID: &next.AccessKeyID,
-		fieldKMSKeyID: &next.KMSKeyID, fieldCurrentVersionID: &next.CurrentVersionID,
+		fieldCurrentVersionID: &next.CurrentVersionID,
 	} {
 		if d.Schema[name] == nil {
 			continue
@@ -222,7 +219,6 @@ func decodeDestination(kind provider.Kind, d *framework.FieldData, next *engine.
 	}
 	decodeCredential(d, fieldAccessKeySecret, &next.AccessKeySecret)
 	decodeCredential(d, fieldSecurityToken, &next.SecurityToken)
-	assign(&next.CustomTags, given[map[string]string](d, fieldCustomTags))
 	assign(&next.RecoveryWindowDays, given[int](d, fieldRecoveryWindowDays))
 	assign(&next.AllowedPaths, given[[]string](d, fieldAllowedPaths))
 	assign(&next.MaxRequestsPerSecond, given[float64](d, fieldMaxRequestsPerSecond))
@@ -240,25 +236,7 @@ func decodeDestination(kind provider.Kind, d *framework.FieldData, next *engine.
 		}
 	}
 	next.Settings = settings
-	return decodePolicies(d, next)
-}
-
-func decodePolicies(d *framework.FieldData, next *engine.Destination) error {
-	if text := given[string](d, fieldFormat); text != nil {
-		format, err := payload.ParseFormat(*text)
-		if err != nil {
-			return engine.Refusef("%v", err)
-		}
-		next.Format = format
-	}
-	if text := given[string](d, fieldDeletionPolicy); text != nil {
-		policy, err := engine.ParseDeletionPolicy(*text)
-		if err != nil {
-			return engine.Refusef("%v", err)
-		}
-		next.DeletionPolicy = policy
-	}
-	return nil
+	return decodeSettings(d, fieldCustomTags, &next.Defaults)
 }
 
 func decodeCredential(d *framework.FieldData, name string, target *sensitive.String) {
@@ -287,9 +265,7 @@ func readDestination(kind provider.Kind) handler {
 		}
 		data := map[string]any{
 			fieldRegion: destination.Region, fieldEndpoint: destination.Endpoint, fieldCACert: destination.CACert,
-			fieldAuthMethod: destination.AuthMethod, fieldKMSKeyID: destination.KMSKeyID,
-			fieldCustomTags: destination.CustomTags, fieldFormat: string(destination.Format),
-			fieldDeletionPolicy: string(destination.DeletionPolicy), fieldRecoveryWindowDays: destination.RecoveryWindowDays,
+			fieldAuthMethod: destination.AuthMethod, fieldRecoveryWindowDays: destination.RecoveryWindowDays,
 			fieldAllowedPaths: destination.AllowedPaths, fieldMaxRequestsPerSecond: destination.MaxRequestsPerSecond,
 			fieldDisabled: destination.Disabled,
 			"credentials": map[string]any{
@@ -298,6 +274,7 @@ func readDestination(kind provider.Kind) handler {
 				fieldSecurityToken:   destination.SecurityToken.IsSet(),
 			},
 		}
+		encodeDefaults(destination.Defaults, fieldCustomTags, data)
 		if kind.CurrentVersionID != "" {
 			data[fieldVersionHistory] = !destination.NoVersionHistory
 			data[fieldCurrentVersionID] = destination.CurrentVersionID

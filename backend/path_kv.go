@@ -53,6 +53,26 @@ func (b *backend) kvPaths() ([]*framework.Path, error) {
 	return paths, nil
 }
 
+// customMetadata is what a request gives as custom metadata, nil if nothing that
+// the library would take.
+func customMetadata(req *logical.Request) map[string]string {
+	var custom map[string]string
+	raw, isMap := req.Data["custom_metadata"].(map[string]any)
+	if !isMap {
+		return nil
+	}
+	custom = map[string]string{}
+	for key, value := range raw {
+		switch value := value.(type) {
+		case string:
+			custom[key] = value
+		case nil:
+			custom[key] = "" // a patch takes the key away
+		}
+	}
+	return custom
+}
+
 // serveKV serves one operation of a KV path, of one that has secrets or of the
 // last, which has none.
 func (b *backend) serveKV(path *framework.Path, operation logical.Operation, secrets bool) framework.OperationFunc {
@@ -65,6 +85,9 @@ func (b *backend) serveKV(path *framework.Path, operation logical.Operation, sec
 		req = withoutIgnored(req, path)
 		if reads || !secrets {
 			return e.Forward(ctx, req)
+		}
+		if err := e.Settle(ctx, req.MountPoint, req.MountAccessor); err != nil {
+			return nil, err
 		}
 		return changeByKV(ctx, e, req, d)
 	}
@@ -95,6 +118,9 @@ func changeByKV(ctx context.Context, e *engine.Engine, req *logical.Request, d *
 		change.Patch = *given[map[string]any](d, fieldData)
 	default:
 		change.Data = *given[map[string]any](d, fieldData)
+	}
+	if kind == "metadata" && req.Operation != logical.DeleteOperation {
+		change.CustomMetadata = customMetadata(req)
 	}
 	changed, err := e.Apply(ctx, change)
 	if err != nil {

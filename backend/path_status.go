@@ -249,12 +249,11 @@ func encodeStatus(ctx context.Context, e *engine.Engine, status *engine.SecretSt
 	if meta != nil {
 		newest = meta.Newest(time.Now())
 	}
-	replicas := map[string]any{}
-	for _, r := range status.Replicas {
+	replicas := byDestination(status, func(r engine.ReplicaStatus) map[string]any {
 		replica := encodeReplica(r)
 		replica["lag"] = status.Lag(r, newest)
-		replicas[r.Destination] = replica
-	}
+		return replica
+	})
 	return &logical.Response{Data: map[string]any{
 		"state": string(overall(status)), fieldVersion: newest, "settings": encodeSettings(status.Settings),
 		"pending_since": encodeTime(status.PendingSince), fieldDestinations: replicas,

@@ -156,11 +156,6 @@ func TestBadInputIsRefusedWithAClearErrorAndNothingIsStored(t *testing.T) {
 		says []string
 	}{
 		{
-			"a name that is too long for the destination", "secrets/" + strings.Repeat("n", 200),
-			map[string]any{"value": "x", "destinations": "memory/main"},
-			[]string{"memory/main", "remote name", "200 bytes", "limit is 128", "remote_name"},
-		},
-		{
 			"a remote name that is too long", "secrets/s",
 			map[string]any{"value": "x", "destinations": "memory/main", "remote_name": strings.Repeat("n", 129)},
 			[]string{"memory/main", "129 bytes", "limit is 128"},

@@ -4,6 +4,8 @@
 package engine
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +18,7 @@ type activity struct {
 	// generation grows with every change of the secret. A convergence that
 	// began in an older one doesn't count as the end of the work.
 	generation uint64
-	progress   map[string]*progress // by destination
+	progress   map[string]*progress // by slot
 	changed    chan struct{}        // closed when progress changes, then replaced
 	// due is when the live version stops being live by itself; zero if never. The
 	// activity, and with it the mark, lasts until then.
@@ -38,6 +40,8 @@ type progress struct {
 	// convergence clears only the one that it began with.
 	doubt   uint64
 	running bool // a convergence is at work
+	// unclaimed is set while the replica can't be, and has no claim to its name.
+	unclaimed bool
 
 	since      time.Time // of the oldest change that it hasn't caught up with
 	removing   bool      // the replica isn't wanted any more
@@ -85,6 +89,7 @@ func (as *activities) begin(name string, now time.Time, destinations []string) (
 	}
 	as.last++
 	a.generation = as.last
+	maps.DeleteFunc(a.progress, func(slot string, _ *progress) bool { return !slices.Contains(destinations, slot) })
 	return began
 }
 
@@ -128,6 +133,7 @@ func (as *activities) note(s *Secret) {
 		if p == nil {
 			continue
 		}
+		p.unclaimed = replica.Refused != nil
 		p.removing, p.served = replica.Removal != nil, replica.Observed.Current.Version.Number
 		if p.told == "" && replica.Failure != nil {
 			p.told = telling(replica.State, replica.Failure)
@@ -332,33 +338,40 @@ func older(a, b time.Time) time.Time {
 	return a
 }
 
-// names returns the secrets that have outstanding work at the destination, or
-// at any for "".
-func (as *activities) names(destination string) []string {
+// names returns the secrets that have outstanding work.
+func (as *activities) names() []string {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	var names []string
-	for name, a := range as.byName {
-		if destination == "" || a.progress[destination] != nil {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.Collect(maps.Keys(as.byName))
 }
 
-// resting returns the secrets that wait for the destination to answer again.
+// at returns what has outstanding work at the destination, as items of its queue.
+func (as *activities) at(destination string) []string {
+	return as.items(destination, func(*progress) bool { return true })
+}
+
+// resting returns what waits for the destination to answer again, as items of
+// its queue.
 func (as *activities) resting(destination string) []string {
+	return as.items(destination, func(p *progress) bool {
+		if p.running || p.state != StateRetrying || p.failure == nil {
+			return false
+		}
+		class := p.failure.Class
+		return class == provider.ClassUnavailable || class == provider.ClassThrottled
+	})
+}
+
+func (as *activities) items(destination string, matches func(*progress) bool) []string {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	var names []string
+	var items []string
 	for name, a := range as.byName {
-		p := a.progress[destination]
-		if p == nil || p.running || p.state != StateRetrying || p.failure == nil {
-			continue
-		}
-		if class := p.failure.Class; class == provider.ClassUnavailable || class == provider.ClassThrottled {
-			names = append(names, name)
+		for slot, p := range a.progress {
+			if slotRef(slot) == destination && matches(p) {
+				items = append(items, item(name, slot))
+			}
 		}
 	}
-	return names
+	return items
 }

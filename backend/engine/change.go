@@ -9,9 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -19,9 +19,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 )
 
@@ -56,6 +54,9 @@ type Change struct {
 	// patch is given as Patch instead.
 	Data  map[string]any
 	Patch map[string]any
+	// CustomMetadata is what Request gives as the secret's custom metadata; nil if
+	// nothing. In a patch an empty value stands for a key that goes.
+	CustomMetadata map[string]string
 	// CAS is the version that Request checks, for a check ahead of it.
 	CAS *int
 
@@ -88,7 +89,7 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 	if err != nil {
 		return Changed{}, err
 	}
-	altered := !reflect.DeepEqual(before, next)
+	altered := !next.equal(before)
 	if altered && data != nil {
 		if err := e.checkCAS(ctx, c); err != nil {
 			return Changed{}, err
@@ -109,12 +110,40 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 	// count as its end.
 	changed.Generation = e.activities.renew(c.Name)
 	for _, ref := range before.Settings.Destinations {
-		if !next.wants(ref) && !c.Removes {
+		if !next.goesTo(ref) && !c.Removes {
 			changed.TakenAway = append(changed.TakenAway, ref)
 		}
 	}
+	if err == nil && e.mayMove(c, next) && !kvstore.Failed(changed.Response, nil) {
+		next, changed.Generation, err = e.follow(ctx, next)
+	}
 	e.enqueueAll(next, quota.People)
 	return changed, err
+}
+
+// mayMove tells whether a change that gives no value may change which replicas
+// there should be: those of single keys when another version becomes the live
+// one, and all when the secret was there before any rule.
+func (e *Engine) mayMove(c Change, s *Secret) bool {
+	if c.Request == nil || c.Removes || c.Data != nil || c.Patch != nil {
+		return false
+	}
+	return s.keyed() || len(s.Replicas) == 0
+}
+
+// follow settles a secret after its values changed. The caller holds the
+// secret's lock. What fails here is made up for: the mark is stored.
+func (e *Engine) follow(ctx context.Context, s *Secret) (*Secret, uint64, error) {
+	next, altered, err := e.resettle(ctx, s.Name)
+	if altered {
+		s = next
+	}
+	return s, e.activities.generation(s.Name), err
+}
+
+// goesTo tells whether the secret should have a replica at the destination.
+func (s *Secret) goesTo(ref string) bool {
+	return slices.ContainsFunc(s.at(ref), func(slot string) bool { return s.Replicas[slot].Removal == nil })
 }
 
 // commit stores what Apply prepared, after the mark.
@@ -168,35 +197,53 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 	if next.Settings, err = c.Settings.apply(next.Settings); err != nil {
 		return nil, nil, err
 	}
-	data = c.Data
 	if err := e.noteForm(ctx, c, next); err != nil {
 		return nil, nil, err
 	}
-	if c.Patch != nil && len(next.Settings.Destinations) > 0 {
+	set, err := e.ruleSet(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	data = c.Data
+	if data == nil && c.Patch == nil && c.CustomMetadata == nil && c.Settings.IsZero() {
+		return next, nil, nil
+	}
+	if c.Patch != nil && (len(next.Settings.Destinations) > 0 || len(set.For(c.Name)) > 0) {
 		if data, err = e.patched(ctx, c); err != nil {
 			return nil, nil, err
 		}
 	}
-	for ref, replica := range next.Replicas {
-		if !next.wants(ref) && replica.Removal == nil {
-			replica.Removal = &Removal{Policy: DeleteRetain}
+	err = e.settle(ctx, next, settling{
+		rules: set, number: newestVersion, checked: true,
+		data: sync.OnceValues(func() (map[string]any, error) {
+			if data != nil {
+				return data, nil
+			}
+			return e.currentData(ctx, c.Name)
+		}),
+		custom: sync.OnceValues(func() (map[string]string, error) { return e.customMetadata(ctx, c) }),
+	})
+	return next, data, err
+}
+
+// customMetadata is the secret's custom metadata after the change.
+func (e *Engine) customMetadata(ctx context.Context, c Change) (map[string]string, error) {
+	custom := map[string]string{}
+	if c.CustomMetadata == nil || c.Request.Operation == logical.PatchOperation {
+		meta, err := e.store.ReadMetadata(ctx, e.storage, c.Name)
+		if err != nil {
+			return nil, err
+		}
+		if meta != nil {
+			maps.Copy(custom, meta.CustomMetadata)
 		}
 	}
-	if data == nil && c.Settings.IsZero() {
-		return next, nil, nil
-	}
-	check := data
-	if data == nil {
-		if check, err = e.currentData(ctx, c.Name); err != nil {
-			return nil, nil, err
+	for key, value := range c.CustomMetadata {
+		if custom[key] = value; value == "" {
+			delete(custom, key)
 		}
 	}
-	for _, ref := range next.Settings.Destinations {
-		if err := e.want(ctx, next, ref, check); err != nil {
-			return nil, nil, err
-		}
-	}
-	return next, data, nil
+	return custom, nil
 }
 
 // noteForm notes the format that the way of writing implies, if it is another
@@ -213,51 +260,6 @@ func (e *Engine) noteForm(ctx context.Context, c Change, next *Secret) error {
 		meta = &kvstore.Metadata{}
 	}
 	next.imply(*c.Implied, meta.Current+1, meta.Oldest)
-	return nil
-}
-
-// want makes sure that the secret has a replica at the destination, and refuses
-// one that could never be in sync.
-func (e *Engine) want(ctx context.Context, s *Secret, ref string, data map[string]any) error {
-	site, err := e.replicator(ctx, ref)
-	if err != nil {
-		return err
-	}
-	if site == nil {
-		if kind, _, _ := strings.Cut(ref, "/"); e.kinds[kind].Type == "" {
-			return Refusef("destination %s: the type %s is unknown; known are %s", ref, kind, strings.Join(slices.Sorted(maps.Keys(e.kinds)), ", "))
-		}
-		return Refusef("destination %s doesn't exist; create it at destinations/%s or choose another", ref, ref)
-	}
-	o := site.current.Load()
-	if !o.destination.Allows(s.Name) {
-		return Refusef("destination %s doesn't take secret %q: its allowed_paths are %s", ref, s.Name, strings.Join(o.destination.AllowedPaths, ", "))
-	}
-	r := e.resolve(s, o.destination, newestVersion)
-	replica := s.Replicas[ref]
-	switch {
-	case replica == nil:
-	case replica.Observed.NeverMade(owner.For(e.mount.ID, s.Name)) && !e.activities.busy(s.Name, ref):
-	case s.Settings.RemoteName == "" || s.Settings.RemoteName == replica.RemoteName:
-		r.remoteName = replica.RemoteName // the name that it has stays, however it came about
-	default:
-		return Refusef("destination %s: the replica exists as %q, or is being made, and can't be renamed; take the destination away from the secret first, which leaves the remote secret in place", ref, replica.RemoteName)
-	}
-	if err := r.check(o.destination, o.kind.Limits, data, valueField(s.implied(newestVersion))); err != nil {
-		return err
-	}
-	if replica == nil || replica.RemoteName != r.remoteName {
-		if s.Replicas == nil {
-			s.Replicas = map[string]*Replica{}
-		}
-		replica = &Replica{RemoteName: r.remoteName, State: StatePending, Observed: plan.Observed{Known: true}}
-		if left := s.Released[ref]; left != nil && left.RemoteName == r.remoteName {
-			replica.Observed = left.Observed
-		}
-		delete(s.Released, ref)
-		s.Replicas[ref] = replica
-	}
-	replica.Removal = nil
 	return nil
 }
 
@@ -346,17 +348,21 @@ func (e *Engine) completeDeletion(ctx context.Context, name string) error {
 // settings are known, and then drops the settings: a secret that is made anew
 // under the name starts afresh. The caller holds the secret's lock.
 func (e *Engine) bury(ctx context.Context, s *Secret) error {
-	for ref, replica := range s.Replicas {
-		if !s.wants(ref) {
+	for _, slot := range s.slots() {
+		replica := s.Replicas[slot]
+		switch {
+		case replica.Refused != nil:
+			delete(s.Replicas, slot)
+			continue
+		case replica.Removal != nil:
 			continue
 		}
-		r, err := e.replicator(ctx, ref)
+		removal, err := e.removalOf(ctx, s, slotRef(slot))
 		if err != nil {
 			return err
 		}
-		if r != nil {
-			removal := e.resolve(s, r.current.Load().destination, newestVersion).removal
-			replica.Removal, replica.State = &removal, StateDeleting
+		if removal != nil {
+			replica.Removal, replica.State = removal, StateDeleting
 		}
 	}
 	if len(s.Replicas) > 0 {
@@ -365,4 +371,25 @@ func (e *Engine) bury(ctx context.Context, s *Secret) error {
 	}
 	s.Settings, s.Forms, s.Deleting, s.Released = Settings{}, nil, false, nil
 	return e.storeSecret(ctx, s)
+}
+
+// removalOf is what deleting the secret does to its replicas at a destination;
+// nil if there is no such destination. Where settings contradict each other the
+// remote can be restored.
+func (e *Engine) removalOf(ctx context.Context, s *Secret, ref string) (*Removal, error) {
+	site, err := e.replicator(ctx, ref)
+	if err != nil || site == nil {
+		return nil, err
+	}
+	o := site.current.Load()
+	var refusal *RefusedError
+	byRules, err := e.byRules(ctx, s, ref)
+	if err != nil && !errors.As(err, &refusal) {
+		return nil, err
+	}
+	r, err := e.resolve(s, o.destination, byRules, newestVersion, nil)
+	if err != nil && r.removal.Policy == "" {
+		return &Removal{Policy: DeleteScheduled, WindowDays: o.destination.windowDays(o.kind)}, nil
+	}
+	return &r.removal, nil
 }

@@ -5,6 +5,11 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
 // A claim says which secret owns a remote name at a destination. It is stored
@@ -17,21 +22,59 @@ func (e *Engine) claimID(ref, remoteName string) string { return ref + "/" + e.m
 // claimed is a claim that a change made.
 type claimed struct{ ref, remoteName string }
 
+// newNames are the remote names that next has beyond before, by slot.
+func newNames(before, next *Secret) map[string]claimed {
+	names := map[string]claimed{}
+	for _, slot := range next.slots() {
+		replica, ref := next.Replicas[slot], slotRef(slot)
+		if replica.Refused == nil && before.named(ref, replica.RemoteName) == "" {
+			names[slot] = claimed{ref, replica.RemoteName}
+		}
+	}
+	return names
+}
+
 // claimAll claims the remote names that next has beyond before. Until
 // settleClaims they also count while the record of next isn't stored yet.
 func (e *Engine) claimAll(ctx context.Context, before, next *Secret) ([]claimed, error) {
 	var made []claimed
-	for _, ref := range next.destinations() {
-		remoteName := next.Replicas[ref].RemoteName
-		if old := before.Replicas[ref]; old != nil && old.RemoteName == remoteName {
-			continue
-		}
-		if err := e.claim(ctx, next.Name, ref, remoteName); err != nil {
+	names := newNames(before, next)
+	for _, slot := range slices.Sorted(maps.Keys(names)) {
+		wanted := names[slot]
+		if err := e.claim(ctx, next.Name, wanted.ref, wanted.remoteName); err != nil {
 			e.releaseClaims(ctx, next.Name, made)
 			e.settleClaims(made)
 			return nil, err
 		}
-		made = append(made, claimed{ref, remoteName})
+		made = append(made, wanted)
+	}
+	return made, nil
+}
+
+// claimPossible claims what is free of the remote names that next has beyond
+// before, and notes in next which are taken.
+func (e *Engine) claimPossible(ctx context.Context, before, next *Secret) ([]claimed, error) {
+	var made []claimed
+	names := newNames(before, next)
+	for _, slot := range slices.Sorted(maps.Keys(names)) {
+		wanted := names[slot]
+		err := e.claim(ctx, next.Name, wanted.ref, wanted.remoteName)
+		var refusal *RefusedError
+		switch {
+		case errors.As(err, &refusal):
+			failure := refused(provider.ClassConflict, refusal)
+			if old := before.Replicas[slot]; old != nil && old.Refused != nil && old.Refused.Message == failure.Message {
+				next.Replicas[slot] = old
+				continue
+			}
+			next.Replicas[slot] = &Replica{State: StateBlocked, Refused: failure, Failure: failure}
+		case err != nil:
+			e.releaseClaims(ctx, next.Name, made)
+			e.settleClaims(made)
+			return nil, err
+		default:
+			made = append(made, wanted)
+		}
 	}
 	return made, nil
 }
@@ -110,7 +153,7 @@ func (e *Engine) holds(ctx context.Context, stored *claimRecord, ref, remoteName
 	if err != nil {
 		return "", err
 	}
-	if replica := s.Replicas[ref]; replica == nil || replica.RemoteName != remoteName {
+	if s.named(ref, remoteName) == "" {
 		return "", nil
 	}
 	return stored.Secret, nil
@@ -140,11 +183,9 @@ func (e *Engine) deleteClaim(ctx context.Context, ref, id string) error {
 
 // releaseRenamed gives free what a change no longer uses.
 func (e *Engine) releaseRenamed(ctx context.Context, before, next *Secret) error {
-	for ref, old := range before.Replicas {
-		if replica := next.Replicas[ref]; replica != nil && replica.RemoteName != old.RemoteName {
-			if err := e.releaseClaim(ctx, next.Name, ref, old.RemoteName); err != nil {
-				return err
-			}
+	for _, unused := range newNames(next, before) {
+		if err := e.releaseClaim(ctx, next.Name, unused.ref, unused.remoteName); err != nil {
+			return err
 		}
 	}
 	return nil

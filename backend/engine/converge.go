@@ -24,6 +24,7 @@ type convergence struct {
 	e    *Engine
 	o    *opened
 	name string // of the remote secret
+	slot string
 
 	want  plan.Desired
 	value provider.Value // of want, once it is loaded

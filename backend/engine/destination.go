@@ -6,14 +6,15 @@ package engine
 import (
 	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
 )
 
@@ -32,13 +33,10 @@ type Destination struct {
 	AccessKeySecret sensitive.String
 	SecurityToken   sensitive.String
 
-	KMSKeyID             string // for new secrets
-	CustomTags           map[string]string
-	Format               payload.Format
-	DeletionPolicy       DeletionPolicy
-	RecoveryWindowDays   int      // 0 for the service's default
-	AllowedPaths         []string // globs on secret names; none allows all
-	MaxRequestsPerSecond float64  // 0 for no limit of our own
+	Defaults             rule.Settings // what secrets and rules leave open
+	RecoveryWindowDays   int           // 0 for the service's default
+	AllowedPaths         []string      // globs on secret names; none allows all
+	MaxRequestsPerSecond float64       // 0 for no limit of our own
 	Disabled             bool
 
 	// For services without a label for the current version.
@@ -59,10 +57,17 @@ func (d *Destination) Allows(name string) bool {
 	if len(d.AllowedPaths) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(d.AllowedPaths, func(glob string) bool {
-		ok, err := doublestar.Match(glob, name)
-		return err == nil && ok
-	})
+	return matchesAnyGlob(d.AllowedPaths, name)
+}
+
+// hasTemplate tells whether a tag is a template, whose text only a secret makes.
+func hasTemplate(tags map[string]string) bool {
+	for _, value := range tags {
+		if strings.Contains(value, "{{") {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *Destination) windowDays(kind provider.Kind) int {
@@ -88,10 +93,7 @@ type destinationRecord struct {
 	AccessKeyID          string            `json:"access_key_id,omitempty"`
 	AccessKeySecret      string            `json:"access_key_secret,omitempty"`
 	SecurityToken        string            `json:"security_token,omitempty"`
-	KMSKeyID             string            `json:"kms_key_id,omitempty"`
-	CustomTags           map[string]string `json:"custom_tags,omitempty"`
-	Format               payload.Format    `json:"format,omitempty"`
-	DeletionPolicy       DeletionPolicy    `json:"deletion_policy,omitempty"`
+	Defaults             rule.Settings     `json:"defaults,omitzero"`
 	RecoveryWindowDays   int               `json:"recovery_window_days,omitempty"`
 	AllowedPaths         []string          `json:"allowed_paths,omitempty"`
 	MaxRequestsPerSecond float64           `json:"max_requests_per_second,omitempty"`
@@ -127,8 +129,7 @@ func (d *Destination) record(pending sweep) *destinationRecord {
 		Region: d.Region, Endpoint: d.Endpoint, CACert: d.CACert,
 		AuthMethod: d.AuthMethod, AccessKeyID: d.AccessKeyID,
 		AccessKeySecret: d.AccessKeySecret.Reveal(), SecurityToken: d.SecurityToken.Reveal(),
-		KMSKeyID: d.KMSKeyID, CustomTags: d.CustomTags, Format: d.Format,
-		DeletionPolicy: d.DeletionPolicy, RecoveryWindowDays: d.RecoveryWindowDays,
+		Defaults: d.Defaults, RecoveryWindowDays: d.RecoveryWindowDays,
 		AllowedPaths: d.AllowedPaths, MaxRequestsPerSecond: d.MaxRequestsPerSecond, Disabled: d.Disabled,
 		NoVersionHistory: d.NoVersionHistory, CurrentVersionID: d.CurrentVersionID,
 		Settings: d.Settings, Sweep: pending,
@@ -139,8 +140,7 @@ func (r *destinationRecord) destination(kind, name string) *Destination {
 	d := &Destination{
 		Type: kind, Name: name, Region: r.Region, Endpoint: r.Endpoint, CACert: r.CACert,
 		AuthMethod: r.AuthMethod, AccessKeyID: r.AccessKeyID,
-		KMSKeyID: r.KMSKeyID, CustomTags: r.CustomTags, Format: r.Format,
-		DeletionPolicy: r.DeletionPolicy, RecoveryWindowDays: r.RecoveryWindowDays,
+		Defaults: r.Defaults, RecoveryWindowDays: r.RecoveryWindowDays,
 		AllowedPaths: r.AllowedPaths, MaxRequestsPerSecond: r.MaxRequestsPerSecond, Disabled: r.Disabled,
 		NoVersionHistory: r.NoVersionHistory, CurrentVersionID: r.CurrentVersionID,
 		Settings: r.Settings,
@@ -160,7 +160,10 @@ func (d *Destination) check(kind provider.Kind) error {
 	if d.AuthMethod != AuthAccessKey {
 		return Refusef("auth_method %q isn't available for %s in this version, possible is %s", d.AuthMethod, d.Type, AuthAccessKey)
 	}
-	if err := limits.Tags.Check(d.CustomTags); err != nil {
+	if err := d.Defaults.Check(); err != nil {
+		return Refusef("%v", err)
+	}
+	if err := limits.Tags.Check(d.Defaults.Tags); err != nil && !hasTemplate(d.Defaults.Tags) {
 		return Refusef("custom_tags: %v", err)
 	}
 	if d.RecoveryWindowDays != 0 {
@@ -200,9 +203,8 @@ func (d *Destination) sweepFor(next *Destination) sweep {
 	switch {
 	case d.Endpoint != next.Endpoint || !maps.Equal(d.Settings, next.Settings):
 		return sweepRemote
-	case d.Format != next.Format || d.NoVersionHistory != next.NoVersionHistory ||
-		d.CurrentVersionID != next.CurrentVersionID || d.KMSKeyID != next.KMSKeyID ||
-		!maps.Equal(d.CustomTags, next.CustomTags):
+	case d.NoVersionHistory != next.NoVersionHistory || d.CurrentVersionID != next.CurrentVersionID ||
+		!reflect.DeepEqual(d.Defaults, next.Defaults) || !slices.Equal(d.AllowedPaths, next.AllowedPaths):
 		return sweepSettings
 	default:
 		return ""

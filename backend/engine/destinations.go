@@ -72,8 +72,8 @@ func (e *Engine) PutDestination(ctx context.Context, d *Destination) error {
 	if old := r.current.Swap(o); old != o {
 		old.close()
 	}
-	for _, name := range e.activities.names(d.Ref()) {
-		e.enqueueAt(d.Ref(), name, quota.Retry)
+	for _, queued := range e.activities.at(d.Ref()) {
+		r.add(queued, quota.Retry)
 	}
 	if sweep != "" {
 		e.sweeps[d.Ref()]++
@@ -199,17 +199,19 @@ func (e *Engine) endSweep(ctx context.Context, ref string, change int) error {
 // touch marks a secret and queues it at one destination.
 func (e *Engine) touch(ctx context.Context, name, ref string, how sweep) error {
 	defer e.lock(name)()
-	s, err := e.load(ctx, name)
-	if err != nil || s.Replicas[ref] == nil {
+	s, altered, err := e.resettle(ctx, name)
+	if err != nil || !altered && len(s.at(ref)) == 0 {
 		return err
 	}
 	if err := e.begin(ctx, s); err != nil {
 		return err
 	}
 	if how == sweepRemote {
-		e.activities.doubt(name, ref)
+		for _, slot := range s.at(ref) {
+			e.activities.doubt(name, slot)
+		}
 	}
-	e.enqueueAt(ref, name, quota.Bulk)
+	e.enqueueAll(s, quota.Bulk)
 	return nil
 }
 
@@ -238,6 +240,9 @@ func (e *Engine) resumeSweeps(ctx context.Context) {
 func (e *Engine) DeleteDestination(ctx context.Context, ref string, force bool) error {
 	e.destLock.Lock()
 	defer e.destLock.Unlock()
+	if err := e.refuseNamedByRule(ctx, ref); err != nil {
+		return err
+	}
 	for {
 		if force {
 			if err := e.forgetReplicas(ctx, ref); err != nil {
@@ -321,13 +326,14 @@ func (e *Engine) forgetReplica(ctx context.Context, ref, claimID string) error {
 	if err != nil {
 		return err
 	}
-	if s.Replicas[ref] == nil {
+	slot := s.named(ref, claim.RemoteName)
+	if slot == "" {
 		return e.releaseClaim(ctx, claim.Secret, ref, claim.RemoteName)
 	}
 	s.Settings = s.Settings.clone()
 	s.Settings.Destinations = slices.DeleteFunc(s.Settings.Destinations, func(d string) bool { return d == ref })
 	delete(s.Settings.KMSKeyIDs, ref)
-	if err := e.dropReplica(ctx, s, ref); err != nil {
+	if err := e.dropReplica(ctx, s, slot); err != nil {
 		return err
 	}
 	e.finish(s)

@@ -42,6 +42,7 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
 )
 
 // Options are what an engine needs.
@@ -72,8 +73,12 @@ type Engine struct {
 	claimCounts claimCounts            // under claimLock
 	destLock    sync.Mutex             // over changing a destination
 	openLock    sync.Mutex             // over opening a lane and deleting a destination's record
-	configLock  sync.Mutex             // over changing the mount's settings
-	config      atomic.Pointer[Config] // nil when not loaded
+	ruleLock    sync.Mutex             // over changing a rule; taken after destLock
+	rules       atomic.Pointer[rule.Set]
+	sweeping    sweeping
+	place       atomic.Pointer[placeRecord] // never nil
+	configLock  sync.Mutex                  // over changing the mount's settings
+	config      atomic.Pointer[Config]      // nil when not loaded
 	accounts    quota.Accounts
 	replicators replicators
 	activities  activities
@@ -133,6 +138,32 @@ func (e *Engine) identify(ctx context.Context) error {
 		}
 	}
 	e.mount = *stored
+	place, err := places.Get(ctx, e.storage, "")
+	if err != nil {
+		return err
+	}
+	if place == nil {
+		place = &placeRecord{}
+	}
+	e.place.Store(place)
+	return nil
+}
+
+// Settle notes where the mount is, the first time that it is written to.
+func (e *Engine) Settle(ctx context.Context, mountPath, mountAccessor string) error {
+	if mountPath == "" || e.place.Load().MountPath != "" {
+		return nil
+	}
+	e.configLock.Lock()
+	defer e.configLock.Unlock()
+	if e.place.Load().MountPath != "" {
+		return nil
+	}
+	place := &placeRecord{MountPath: mountPath, MountAccessor: mountAccessor}
+	if err := places.Put(ctx, e.storage, "", place); err != nil {
+		return err
+	}
+	e.place.Store(place)
 	return nil
 }
 
@@ -158,6 +189,7 @@ func (e *Engine) Start() {
 	e.work.Go(func() { e.announce(ctx) })
 	e.work.Go(func() { e.resume(ctx) })
 	e.work.Go(func() { e.resumeSweeps(ctx) })
+	e.work.Go(func() { e.resumeRules(ctx) })
 }
 
 // Started tells whether background work runs.
@@ -259,7 +291,7 @@ func (e *Engine) ChangeConfig(ctx context.Context, change func(c *Config)) error
 	}
 	e.config.Store(&next)
 	if before.Paused && !next.Paused {
-		for _, name := range e.activities.names("") {
+		for _, name := range e.activities.names() {
 			e.enqueue(name, quota.Retry)
 		}
 	}
@@ -270,6 +302,9 @@ func (e *Engine) ChangeConfig(ctx context.Context, change func(c *Config)) error
 func (e *Engine) Invalidate(key string) {
 	if key == configs.Prefix {
 		e.config.Store(nil)
+	}
+	if strings.HasPrefix(key, rules.Prefix) {
+		e.rules.Store(nil)
 	}
 	if id, found := strings.CutPrefix(key, secrets.Prefix); found {
 		e.records.drop(id)
@@ -380,6 +415,12 @@ func (e *Engine) takeUp(ctx context.Context, name string) error {
 		return err
 	}
 	e.takeUpLocked(ctx, s)
+	if s.keyed() || len(s.Replicas) == 0 {
+		// A change may have been broken off before its replicas were settled.
+		if s, _, err = e.resettle(ctx, name); err != nil {
+			return err
+		}
+	}
 	e.enqueueAll(s, quota.Retry)
 	e.finish(s)
 	return nil
@@ -399,6 +440,6 @@ func (e *Engine) takeUpLocked(ctx context.Context, s *Secret) {
 		since, marked = time.Now().UTC(), true
 	}
 	if marked {
-		e.activities.resume(s.Name, since, s.destinations())
+		e.activities.resume(s.Name, since, s.slots())
 	}
 }

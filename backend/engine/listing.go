@@ -16,6 +16,8 @@ import (
 type backlog struct {
 	states map[State]int // replicas
 	since  time.Time     // of the oldest change
+	// unclaimed are those of the replicas that have no claim to a name.
+	unclaimed int
 }
 
 // outstanding counts the replicas that aren't in sync, by destination.
@@ -24,16 +26,20 @@ func (as *activities) outstanding() map[string]*backlog {
 	defer as.mu.Unlock()
 	byDestination := map[string]*backlog{}
 	for _, a := range as.byName {
-		for destination, p := range a.progress {
+		for slot, p := range a.progress {
 			if p.done(a.generation) {
 				continue
 			}
+			destination := slotRef(slot)
 			b := byDestination[destination]
 			if b == nil {
 				b = &backlog{states: map[State]int{}}
 				byDestination[destination] = b
 			}
 			b.states[p.shown(a.generation)]++
+			if p.unclaimed {
+				b.unclaimed++
+			}
 			b.since = older(b.since, p.since)
 		}
 	}
@@ -55,8 +61,8 @@ type Query struct {
 
 // Listing is a page of secrets.
 type Listing struct {
-	Names    []string // in order
-	Replicas map[string]map[string]Listed
+	Names    []string                     // in order
+	Replicas map[string]map[string]Listed // by name, and slot
 	// Next is what After must be for the next page; "" at the end. A page may have
 	// fewer names than asked for, or none, before the end.
 	Next string
@@ -164,8 +170,8 @@ func listed(state State, failure *Failure) Listed {
 }
 
 // matches tells whether a replica is asked for.
-func (q Query) matches(destination string, state State) bool {
-	if q.Destination != "" && q.Destination != destination {
+func (q Query) matches(slot string, state State) bool {
+	if q.Destination != "" && q.Destination != slotRef(slot) {
 		return false
 	}
 	if q.State == "" {

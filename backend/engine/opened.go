@@ -107,8 +107,8 @@ func (e *Engine) goOn(ref string) {
 		return
 	}
 	e.log.Info("the destination answers again", "destination", ref)
-	for _, name := range e.activities.resting(ref) {
-		r.add(name, quota.Retry)
+	for _, queued := range e.activities.resting(ref) {
+		r.add(queued, quota.Retry)
 	}
 }
 

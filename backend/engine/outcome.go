@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 )
 
 // outcome is what one convergence did.
@@ -23,34 +24,37 @@ type outcome struct {
 	err        error     // why the replica isn't in sync
 	due        time.Time // when the live version stops being live by itself
 	born       time.Time
+	waiting    bool // for another replica to take its place
 	stale      bool // the replica is gone from the record: nothing to report
 	requestIDs []string
 }
 
 // save stores what a convergence did and ends the secret's work if that was the
 // last of it.
-func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt uint64, out outcome) error {
+func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt uint64, out outcome) error {
 	defer e.lock(name)()
 	s, err := e.load(ctx, name)
 	if err != nil {
 		return err
 	}
-	replica := s.Replicas[ref]
+	replica := s.Replicas[slot]
 	switch {
 	case replica == nil:
-		e.activities.forget(name, ref)
+		e.activities.forget(name, slot)
 		e.finish(s)
 		return nil
 	case replica.RemoteName != out.remoteName:
 		return nil // renamed meanwhile, and queued again by that
-	case out.removed && !s.wants(ref):
+	case out.waiting, out.stale:
+		return nil // it is queued again by the one that it waits for, or by who changed it
+	case out.removed && replica.Removal != nil:
 		if out.presence == plan.Released && out.observed.Unmarked {
-			s.remember(ref, &Replica{RemoteName: replica.RemoteName, Observed: out.observed})
+			s.remember(slot, &Replica{RemoteName: replica.RemoteName, Observed: out.observed})
 		}
-		if err := e.dropReplica(ctx, s, ref); err != nil {
+		if err := e.dropReplica(ctx, s, slot); err != nil {
 			return err
 		}
-		e.tell(Event{Kind: EventReplicated, Secret: name, Destination: ref, State: removed, Operation: operationRemove})
+		e.tell(Event{Kind: EventReplicated, Secret: name, Destination: slotRef(slot), State: removed, Operation: operationRemove})
 		e.finish(s)
 		return nil
 	}
@@ -58,7 +62,7 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt u
 	next := replica.advance(out, e.failure)
 	changed := !replica.same(next)
 	if changed || s.Born.IsZero() && !out.born.IsZero() {
-		s.Replicas[ref] = next
+		s.Replicas[slot] = next
 		if s.Born.IsZero() {
 			s.Born = out.born
 		}
@@ -66,24 +70,25 @@ func (e *Engine) save(ctx context.Context, ref, name string, generation, doubt u
 			return err
 		}
 	}
-	e.report(name, ref, generation, replica, next, out.requestIDs)
-	e.tellOutcome(name, ref, next, changed)
+	e.report(name, slot, generation, replica, next, out.requestIDs)
+	e.tellOutcome(name, slotRef(slot), next, changed)
 	if next.Observed.Known {
-		e.activities.cleared(name, ref, doubt)
+		e.activities.cleared(name, slot, doubt)
 	} else {
-		e.activities.doubt(name, ref)
+		e.activities.doubt(name, slot)
 	}
+	e.letGo(s, slot, next)
 	e.finish(s)
 	return nil
 }
 
 // report notes where a replica stands after a convergence that began in a
 // generation and made some calls. The caller holds the secret's lock.
-func (e *Engine) report(name, ref string, generation uint64, before, next *Replica, calls []string) {
+func (e *Engine) report(name, slot string, generation uint64, before, next *Replica, calls []string) {
 	current := e.activities.generation(name) == generation
-	e.activities.report(name, ref, func(p *progress) {
+	e.activities.report(name, slot, func(p *progress) {
 		if current && next.Failure == nil && !p.done(generation) {
-			e.caughtUp(ref, p.since, before, next)
+			e.caughtUp(slotRef(slot), p.since, before, next)
 		}
 		p.state, p.failure, p.served = next.State, next.Failure, next.Observed.Current.Version.Number
 		if len(calls) > 0 {
@@ -95,10 +100,22 @@ func (e *Engine) report(name, ref string, generation uint64, before, next *Repli
 	})
 }
 
+// letGo queues the replicas that stayed until this one is in sync.
+func (e *Engine) letGo(s *Secret, slot string, done *Replica) {
+	if done.State != StateInSync && done.State != StateWithdrawn {
+		return
+	}
+	for _, other := range s.slots() {
+		if removal := s.Replicas[other].Removal; removal != nil && removal.After == slot {
+			e.enqueueAt(other, s.Name, quota.Retry)
+		}
+	}
+}
+
 // finish removes the pending mark when every replica is in sync. The caller
 // holds the secret's lock.
 func (e *Engine) finish(s *Secret) {
-	if !e.activities.converged(s.Name, s.destinations()) {
+	if !e.activities.converged(s.Name, s.slots()) {
 		return
 	}
 	e.journal.unmark(s.Name)
@@ -107,25 +124,25 @@ func (e *Engine) finish(s *Secret) {
 }
 
 // remember keeps what a released replica was left as.
-func (s *Secret) remember(ref string, left *Replica) {
+func (s *Secret) remember(slot string, left *Replica) {
 	if s.Released == nil {
 		s.Released = map[string]*Replica{}
 	}
 	left.Observed.Known, left.Observed.Looked = false, false
-	s.Released[ref] = left
+	s.Released[slot] = left
 }
 
 // dropReplica forgets a replica and gives its remote name free. The caller
 // holds the secret's lock. The record goes first: a claim that is left over is
 // recognised as such, a missing one would not be.
-func (e *Engine) dropReplica(ctx context.Context, s *Secret, ref string) error {
-	remoteName := s.Replicas[ref].RemoteName
-	delete(s.Replicas, ref)
+func (e *Engine) dropReplica(ctx context.Context, s *Secret, slot string) error {
+	remoteName := s.Replicas[slot].RemoteName
+	delete(s.Replicas, slot)
 	if err := e.storeSecret(ctx, s); err != nil {
 		return err
 	}
-	e.activities.forget(s.Name, ref)
-	return e.releaseClaim(ctx, s.Name, ref, remoteName)
+	e.activities.forget(s.Name, slot)
+	return e.releaseClaim(ctx, s.Name, slotRef(slot), remoteName)
 }
 
 // advance returns the replica after a convergence.
@@ -148,7 +165,7 @@ func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 		next.Failure = failure
 		return &next
 	}
-	next.State, next.Failure, next.Format = StateInSync, nil, out.format
+	next.State, next.Failure, next.Format, next.Verify = StateInSync, nil, out.format, false
 	if out.presence == plan.Withdrawn {
 		next.State = StateWithdrawn
 	}

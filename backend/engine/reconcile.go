@@ -7,9 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
@@ -57,88 +55,98 @@ func (e *Engine) storeSecret(ctx context.Context, s *Secret) error {
 	return nil
 }
 
-func (s *Secret) destinations() []string { return slices.Sorted(maps.Keys(s.Replicas)) }
+// task is one replica that a worker works on.
+type task struct {
+	*replicator
+	queued     string // as it stands in the queue
+	name, slot string
+}
 
-// process works once on a secret at a destination.
-func (e *Engine) process(r *replicator, name string) {
-	generation, doubt, ok := e.activities.start(name, r.ref)
+func (t task) report(e *Engine, change func(p *progress)) {
+	e.activities.report(t.name, t.slot, change)
+}
+
+// process works once on a replica.
+func (e *Engine) process(r *replicator, queued string) {
+	t := task{replicator: r, queued: queued}
+	t.name, t.slot = splitItem(queued, r.ref)
+	generation, doubt, ok := e.activities.start(t.name, t.slot)
 	if !ok || r.ctx.Err() != nil {
 		return
 	}
-	defer e.activities.report(name, r.ref, func(p *progress) { p.running = false })
+	defer t.report(e, func(p *progress) { p.running = false })
 	o := r.current.Load()
 	config, err := e.Config(r.ctx)
 	switch {
 	case err != nil:
-		e.retry(r, name, err)
+		e.retry(t, err)
 		return
 	case config.Paused:
 		return // the end of the pause queues it again
 	case o.destination.Disabled:
-		e.activities.report(name, r.ref, func(p *progress) {
+		t.report(e, func(p *progress) {
 			p.state, p.settled, p.failure, p.nextRetry = StateDisabled, generation, nil, time.Time{}
 		})
 		return
 	}
 	if ok, until, failure := o.breaker.admits(); !ok {
-		e.rest(r, name, until, failure)
+		e.rest(t, until, failure)
 		return
 	}
-	lane := r.queue.lane(name)
-	ctx, calls := traced(quota.WithLane(r.ctx, lane))
-	result, err := e.reconcile(ctx, o, name, doubt > 0)
+	ctx, calls := traced(quota.WithLane(r.ctx, r.queue.lane(queued)))
+	result, err := e.reconcile(ctx, o, t.name, t.slot, doubt > 0)
 	result.requestIDs = calls.ids
-	o.breaker.gaveUp(name, result.err, e.failure)
+	o.breaker.gaveUp(queued, result.err, e.failure)
 	r.meters.converged(result, err)
 	if err == nil && r.ctx.Err() == nil {
-		err = e.save(r.ctx, r.ref, name, generation, doubt, result)
+		err = e.save(r.ctx, t.slot, t.name, generation, doubt, result)
 	}
 	switch {
 	case r.ctx.Err() != nil:
 	case err != nil:
-		e.retry(r, name, err)
+		e.retry(t, err)
 	case result.err != nil && provider.ClassOf(result.err).Recovers():
-		e.retry(r, name, result.err)
+		e.retry(t, result.err)
 	case result.err != nil && provider.ClassOf(result.err).Lingers():
-		r.backoff.forget(name)
-		r.queue.addAfter(name, quota.Retry, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
+		r.backoff.forget(queued)
+		r.queue.addAfter(queued, quota.Retry, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
 	default:
-		r.backoff.forget(name)
+		r.backoff.forget(queued)
 		if !result.due.IsZero() {
-			r.queue.addAfter(name, quota.People, time.Until(result.due)+time.Second)
+			r.queue.addAfter(queued, quota.People, time.Until(result.due)+time.Second)
 		}
 	}
 }
 
 // rest lets a replica wait for the next look at a destination that is away.
-func (e *Engine) rest(r *replicator, name string, until time.Time, failure *Failure) {
+func (e *Engine) rest(t task, until time.Time, failure *Failure) {
 	// Not all at once, so that one of them can find out.
 	until = until.Add(rand.N(firstRetry)) //nolint:gosec // spreading load needs no secrecy
-	e.activities.report(name, r.ref, func(p *progress) {
+	t.report(e, func(p *progress) {
 		p.state, p.failure, p.nextRetry = StateRetrying, failure, until
 	})
-	e.tellFailure(name, r.ref, StateRetrying, failure)
-	r.queue.addAfter(name, max(r.queue.lane(name), quota.Retry), time.Until(until))
+	e.tellFailure(t.name, t.ref, StateRetrying, failure)
+	t.queue.addAfter(t.queued, max(t.queue.lane(t.queued), quota.Retry), time.Until(until))
 }
 
-// retry queues the name again after a while.
-func (e *Engine) retry(r *replicator, name string, cause error) {
-	delay, attempts := r.backoff.next(name)
+// retry queues the replica again after a while.
+func (e *Engine) retry(t task, cause error) {
+	delay, attempts := t.backoff.next(t.queued)
 	delay = max(delay, retryAfter(cause))
 	failure := e.failure(cause)
-	e.activities.report(name, r.ref, func(p *progress) {
+	t.report(e, func(p *progress) {
 		if p.failure != nil && p.failure.Class == failure.Class {
 			failure.Time = p.failure.Time
 		}
 		p.state, p.failure, p.attempts, p.nextRetry = StateRetrying, failure, attempts, time.Now().Add(delay)
 	})
-	e.tellFailure(name, r.ref, StateRetrying, failure)
+	e.tellFailure(t.name, t.ref, StateRetrying, failure)
 	if provider.IsAmbiguous(cause) {
-		e.activities.doubt(name, r.ref)
+		e.activities.doubt(t.name, t.slot)
 	}
-	e.log.Warn("replication failed, it is tried again", "secret", name, "destination", r.ref,
+	e.log.Warn("replication failed, it is tried again", "secret", t.name, "destination", t.slot,
 		"class", failure.Class, "code", failure.Code, "request_id", failure.RequestID, "attempt", attempts, "next", delay.String())
-	r.queue.addAfter(name, max(r.queue.lane(name), quota.Retry), delay)
+	t.queue.addAfter(t.queued, max(t.queue.lane(t.queued), quota.Retry), delay)
 }
 
 // retryAfter is the service's hint when to come back, 0 for none.
@@ -162,22 +170,24 @@ func (e *Engine) failure(err error) *Failure {
 
 // reconcile makes one replica what it should be. Its error is a failure of our
 // own storage; what the destination refuses is in the outcome.
-func (e *Engine) reconcile(ctx context.Context, o *opened, name string, doubtful bool) (outcome, error) {
+func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, doubtful bool) (outcome, error) {
 	s, err := e.load(ctx, name)
 	if err != nil {
 		return outcome{}, err
 	}
-	replica := s.Replicas[o.destination.Ref()]
-	if replica == nil {
-		return outcome{stale: true}, nil
-	}
-	if s.Deleting {
+	if s.Deleting && s.Replicas[slot] != nil {
 		if err := e.completeDeletion(ctx, name); err != nil {
 			return outcome{}, err
 		}
 		if s, err = e.load(ctx, name); err != nil {
 			return outcome{}, err
 		}
+	}
+	if s, err = e.reconsider(ctx, s, slot); err != nil {
+		return outcome{}, err
+	}
+	if s.Replicas[slot] == nil {
+		return outcome{stale: true}, nil
 	}
 	meta, err := e.store.ReadMetadata(ctx, e.storage, name)
 	if err != nil {
@@ -187,18 +197,27 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name string, doubtful
 	if err != nil {
 		return outcome{}, err
 	}
-	if replica = s.Replicas[o.destination.Ref()]; replica == nil {
+	replica := s.Replicas[slot]
+	switch {
+	case replica == nil:
 		return outcome{stale: true}, nil
+	case replica.Refused != nil:
+		return outcome{remoteName: replica.RemoteName, err: &provider.Error{Class: replica.Refused.Class, Message: replica.Refused.Message}}, nil
+	case replica.Removal != nil && s.waits(replica.Removal.After):
+		return outcome{waiting: true}, nil
 	}
 	have := replica.Observed
 	have.Known = have.Known && !doubtful
-	c := &convergence{e: e, o: o, name: replica.RemoteName, have: have, tagsFailure: replica.TagsFailure}
+	c := &convergence{e: e, o: o, name: replica.RemoteName, slot: slot, have: have, tagsFailure: replica.TagsFailure}
 	out := outcome{remoteName: replica.RemoteName}
 	if meta != nil {
 		out.born = meta.CreatedTime
 	}
 	if err := e.desire(ctx, c, s, replica, meta); err != nil {
 		var unfit *RefusedError
+		if errors.Is(err, errKeyGone) {
+			return outcome{stale: true}, e.giveUpKey(ctx, name)
+		}
 		if !errors.As(err, &unfit) {
 			return outcome{}, err
 		}
@@ -207,10 +226,53 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name string, doubtful
 		return out, nil
 	}
 	out.err = c.converge(ctx)
+	if replica.Verify && out.err == nil && !c.have.Looked {
+		c.have.Known = false
+		out.err = c.converge(ctx)
+	}
 	out.observed, out.tags, out.format, out.presence = c.have, c.tagsFailure, c.format, c.want.Presence
 	out.due = c.due
 	out.removed = out.err == nil && (c.want.Presence == plan.Deleted || c.want.Presence == plan.Released)
 	return out, nil
+}
+
+// waits tells whether the replica that is to take another one's place isn't
+// there yet.
+func (s *Secret) waits(after string) bool {
+	next := s.Replicas[after]
+	return after != "" && next != nil && next.Removal == nil &&
+		(next.Verify || next.State != StateInSync && next.State != StateWithdrawn)
+}
+
+// giveUpKey settles a secret one of whose keys is gone.
+func (e *Engine) giveUpKey(ctx context.Context, name string) error {
+	defer e.lock(name)()
+	s, altered, err := e.resettle(ctx, name)
+	if err != nil {
+		return err
+	}
+	if !altered {
+		return errChanging
+	}
+	e.enqueueAll(s, quota.Retry)
+	return nil
+}
+
+// reconsider works out anew which replicas there should be, if this one couldn't.
+func (e *Engine) reconsider(ctx context.Context, s *Secret, slot string) (*Secret, error) {
+	if replica := s.Replicas[slot]; replica == nil || replica.Refused == nil {
+		return s, nil
+	}
+	defer e.lock(s.Name)()
+	s, altered, err := e.resettle(ctx, s.Name)
+	if altered {
+		for _, other := range s.slots() {
+			if other != slot {
+				e.enqueueAt(other, s.Name, quota.Retry)
+			}
+		}
+	}
+	return s, err
 }
 
 // incarnate notices that a name was deleted and begun anew, by the time when
@@ -238,16 +300,29 @@ func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica 
 	if meta != nil {
 		live = meta.Newest(time.Now())
 	}
-	r := e.resolve(s, d, live)
 	c.want = plan.Desired{
-		Owner: owner.For(e.mount.ID, s.Name), Description: r.description,
-		KMSKeyID: r.kmsKeyID, Tags: r.tags,
-		PointerID: d.pointer(c.o.kind), History: !d.NoVersionHistory,
+		Owner: owner.For(e.mount.ID, s.Name), PointerID: d.pointer(c.o.kind), History: !d.NoVersionHistory,
 	}
-	if !s.wants(d.Ref()) {
+	if replica.Removal != nil {
 		c.want.Presence, c.want.DeleteAfter = replica.Removal.presence()
 		return nil
 	}
+	byRules, err := e.byRules(ctx, s, d.Ref())
+	if err != nil {
+		return err
+	}
+	var custom map[string]string
+	if meta != nil {
+		custom = meta.CustomMetadata
+	}
+	r, err := e.resolve(s, d, byRules, live, custom)
+	if err != nil {
+		return err
+	}
+	if err := r.check(d, c.o.kind.Limits, replica.RemoteName); err != nil {
+		return err
+	}
+	c.want.Description, c.want.KMSKeyID, c.want.Tags = r.description, valueOf(r.settings.KMSKeyID), r.tags
 	c.want.Presence = plan.Withdrawn
 	c.want.DeleteAfter = provider.Days(max(r.removal.WindowDays, c.o.kind.Limits.Window.MinDays))
 	if meta == nil {
@@ -284,6 +359,10 @@ func destroyed(meta *kvstore.Metadata) map[uint64]bool {
 // errChanging says that the secret changes while it is read.
 var errChanging = errors.New("the version to replicate was deleted while it was read")
 
+// errKeyGone says that the live version doesn't have the key of a replica.
+var errKeyGone = errors.New("the live version doesn't have the key")
+
+// readValue reads the version that should be live.
 func (e *Engine) readValue(ctx context.Context, c *convergence, s *Secret, r resolved, live uint64) error {
 	version, err := e.store.ReadVersion(ctx, e.storage, s.Name, live)
 	if err != nil {
@@ -292,12 +371,28 @@ func (e *Engine) readValue(ctx context.Context, c *convergence, s *Secret, r res
 	if version == nil {
 		return errChanging
 	}
-	if err := r.check(c.o.destination, c.o.kind.Limits, version.Data, valueField(s.implied(live))); err != nil {
+	d, limits := c.o.destination, c.o.kind.Limits
+	c.otherForms = nil
+	if key, keyed := slotKey(c.slot); keyed {
+		values, err := r.split(version.Data)
+		if err != nil {
+			return Refusef("destination %s: %v", d.Ref(), err)
+		}
+		value, found := values[key]
+		if !found {
+			return errKeyGone
+		}
+		if err := checkValue(d, limits, value, nil, "key "+key); err != nil {
+			return err
+		}
+		c.value, c.want.Digest = value, payload.Digest(e.mount.digestKey(), value)
+		return nil
+	}
+	value, err := r.encode(version.Data)
+	if err := checkValue(d, limits, value, err, valueField(s.implied(live))); err != nil {
 		return err
 	}
-	c.value, _ = r.encode(version.Data) // checked just now
-	c.want.Digest = payload.Digest(e.mount.digestKey(), c.value)
-	c.otherForms = nil
+	c.value, c.want.Digest = value, payload.Digest(e.mount.digestKey(), value)
 	for _, format := range []payload.Format{payload.JSON, payload.Raw, payload.Binary} {
 		if other, err := payload.Encode(version.Data, format); err == nil {
 			c.otherForms = append(c.otherForms, payload.Digest(e.mount.digestKey(), other))
@@ -318,6 +413,3 @@ func (r *Removal) presence() (plan.Presence, time.Duration) {
 		return plan.Deleted, provider.Days(r.WindowDays)
 	}
 }
-
-// wants tells whether the secret should have a replica at the destination.
-func (s *Secret) wants(ref string) bool { return slices.Contains(s.Settings.Destinations, ref) }

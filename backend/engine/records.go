@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"time"
 
@@ -16,12 +17,15 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/record"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
 )
 
 // The kinds of records, all that the engine stores beside the KV v2 store:
 //
 //	mount                            identity of the mount and its hashing key
 //	config                           settings of the mount
+//	place                            path and accessor of the mount, as of the first write
+//	rule/<name>                      a rule
 //	destination/<type>/<name>        settings and credentials of a destination
 //	secret/<id of name>              settings and mapping of a secret
 //	pending/<page>                   marks: which secrets may have replicas out of sync
@@ -32,6 +36,8 @@ import (
 var (
 	mounts       = record.Kind[mountRecord]{Prefix: "mount", Sealed: true, Version: 1}
 	configs      = record.Kind[Config]{Prefix: "config", Version: 1}
+	places       = record.Kind[placeRecord]{Prefix: "place", Version: 1}
+	rules        = record.Kind[ruleRecord]{Prefix: "rule/", Version: 1}
 	destinations = record.Kind[destinationRecord]{Prefix: "destination/", Sealed: true, Version: 1}
 	secrets      = record.Kind[Secret]{Prefix: "secret/", Version: 1}
 	pendings     = record.Kind[pendingRecord]{Prefix: "pending/", Version: 1}
@@ -43,7 +49,7 @@ func SealWrapPaths() []string {
 	var paths []string
 	for _, path := range []string{
 		mounts.SealWrapPath(), configs.SealWrapPath(), destinations.SealWrapPath(),
-		secrets.SealWrapPath(), pendings.SealWrapPath(), claims.SealWrapPath(),
+		secrets.SealWrapPath(), places.SealWrapPath(), rules.SealWrapPath(), pendings.SealWrapPath(), claims.SealWrapPath(),
 	} {
 		if path != "" {
 			paths = append(paths, path)
@@ -69,6 +75,28 @@ func (m mountRecord) digestKey() []byte {
 	mac := hmac.New(sha256.New, m.Key)
 	mac.Write([]byte("digest"))
 	return mac.Sum(nil)
+}
+
+// placeRecord is where the mount was when it was first written to. Remote names
+// may be made of it, so it doesn't follow when the mount is moved.
+type placeRecord struct {
+	MountPath     string `json:"mount_path"`
+	MountAccessor string `json:"mount_accessor"`
+}
+
+// ruleRecord is a rule and, while its last change isn't yet applied to all
+// secrets, what it was before.
+type ruleRecord struct {
+	rule.Rule
+	Sweep *ruleSweep `json:"sweep,omitempty"`
+	// Deleted is set while the secrets of a deleted rule are looked through.
+	Deleted bool `json:"deleted,omitempty"`
+}
+
+// ruleSweep is a change of a rule that isn't yet applied to all secrets.
+type ruleSweep struct {
+	Before []rule.Rule `json:"before,omitempty"` // each that was in force since all secrets were looked through
+	Since  time.Time   `json:"since"`
 }
 
 // Config is the mount's own settings.
@@ -117,11 +145,10 @@ type Secret struct {
 	// first: each holds from a version on.
 	Forms    []form   `json:"implied_formats,omitempty"`
 	Settings Settings `json:"settings,omitzero"`
-	// Replicas by destination. One that the settings no longer name is being
-	// removed.
+	// Replicas by slot. One with a removal is on its way out.
 	Replicas map[string]*Replica `json:"replicas,omitempty"`
-	// Released are replicas whose destination was taken away, as they were left:
-	// wanted again, they are taken back if nobody changed them.
+	// Released are replicas by slot that were given up, as they were left: wanted
+	// again, they are taken back if nobody changed them.
 	Released map[string]*Replica `json:"released,omitempty"`
 }
 
@@ -167,6 +194,8 @@ func (s *Secret) clone() *Secret {
 	return &c
 }
 
+func (s *Secret) equal(other *Secret) bool { return reflect.DeepEqual(s, other) }
+
 // isEmpty tells whether there is nothing in it worth keeping.
 func (s *Secret) isEmpty() bool {
 	return s.Incarnation <= 1 && s.Born.IsZero() && len(s.Replicas)+len(s.Released) == 0 && s.Settings.isZero() && len(s.Forms) == 0
@@ -188,9 +217,15 @@ const (
 
 // Replica is one secret at one destination.
 type Replica struct {
-	// Set when the secret or its settings are written.
+	// Set when the secret, its settings or its rules are written.
 	RemoteName string   `json:"remote_name"`
-	Removal    *Removal `json:"removal,omitempty"`
+	Removal    *Removal `json:"removal,omitempty"` // nil while it is wanted
+	// Verify asks for the remote to be looked at once more when it is in sync,
+	// since another replica is given up for it.
+	Verify bool `json:"verify,omitempty"`
+	// Refused is why the replica can't be, although rules ask for it. It has no
+	// claim on its name.
+	Refused *Failure `json:"refused,omitempty"`
 
 	// Set by convergence.
 	State    State         `json:"state"`
@@ -211,6 +246,8 @@ type Replica struct {
 type Removal struct {
 	Policy     DeletionPolicy `json:"policy"`
 	WindowDays int            `json:"window_days,omitempty"`
+	// After is the slot that takes its place: until that is in sync it stays.
+	After string `json:"after,omitempty"`
 }
 
 // Failure is why a replica isn't in sync.
@@ -221,16 +258,6 @@ type Failure struct {
 	RequestID string         `json:"request_id,omitempty"`
 	Time      time.Time      `json:"time"` // of the first failure of this kind
 }
-
-// DeletionPolicy says what deleting a secret does to a replica.
-type DeletionPolicy string
-
-// The deletion policies.
-const (
-	DeleteScheduled DeletionPolicy = "schedule" // after the cloud's recovery window
-	DeleteForce     DeletionPolicy = "force"    // at once
-	DeleteRetain    DeletionPolicy = "retain"   // leave it there, without the mark
-)
 
 // Settings are what can be set on a secret itself.
 type Settings struct {

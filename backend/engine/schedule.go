@@ -15,7 +15,7 @@ import (
 func (e *Engine) begin(ctx context.Context, s *Secret) error {
 	e.takeUpEarly(ctx, s)
 	now := time.Now().UTC()
-	began := e.activities.begin(s.Name, now, s.destinations())
+	began := e.activities.begin(s.Name, now, s.slots())
 	if err := e.journal.mark(ctx, s.Name, now); err != nil {
 		if began {
 			e.activities.end(s.Name)
@@ -36,18 +36,18 @@ func (e *Engine) takeUpEarly(ctx context.Context, s *Secret) {
 // Sync queues a secret's replicas now, also those that are blocked.
 func (e *Engine) Sync(ctx context.Context, name string) (Changed, error) {
 	defer e.lock(name)()
-	s, err := e.load(ctx, name)
+	s, _, err := e.resettle(ctx, name)
 	if err != nil {
 		return Changed{}, err
 	}
 	if len(s.Replicas) == 0 {
-		return Changed{}, Refusef("secret %q has no destinations; give it some with destinations=type/name at secrets/%s", name, name)
+		return Changed{}, Refusef("secret %q has no destinations; give it some with destinations=type/name at secrets/%s, or by a rule", name, name)
 	}
 	if err := e.begin(ctx, s); err != nil {
 		return Changed{}, err
 	}
-	for _, ref := range s.destinations() {
-		if r := e.replicators.get(ref); r != nil {
+	for _, slot := range s.slots() {
+		if r := e.replicators.get(slotRef(slot)); r != nil {
 			r.current.Load().refused.Store(nil) // a person asks: try again
 		}
 	}
@@ -59,24 +59,25 @@ func (e *Engine) Sync(ctx context.Context, name string) (Changed, error) {
 // worked on at once.
 func (e *Engine) enqueueAll(s *Secret, lane quota.Lane) {
 	e.activities.note(s)
-	for _, ref := range s.destinations() {
-		e.enqueueAt(ref, s.Name, lane)
+	for _, slot := range s.slots() {
+		e.enqueueAt(slot, s.Name, lane)
 	}
 }
 
-// enqueueAt queues the secret at one destination. If that isn't open and can't be
+// enqueueAt queues one replica of the secret. If its destination isn't open and can't be
 // opened right now, it is tried in the background: a request that ends, or a
 // storage that stumbles, must not leave the secret unqueued.
-func (e *Engine) enqueueAt(ref, name string, lane quota.Lane) {
+func (e *Engine) enqueueAt(slot, name string, lane quota.Lane) {
+	ref := slotRef(slot)
 	if r := e.replicators.get(ref); r != nil {
-		r.add(name, lane)
+		r.add(item(name, slot), lane)
 		return
 	}
 	e.background(func(ctx context.Context) {
 		e.persist(ctx, "open destination "+ref, func() error {
 			r, err := e.replicator(ctx, ref)
 			if r != nil {
-				r.add(name, lane)
+				r.add(item(name, slot), lane)
 			}
 			return err
 		})
@@ -102,8 +103,8 @@ func (e *Engine) persist(ctx context.Context, what string, work func() error) {
 // enqueue queues the outstanding replicas of a secret.
 func (e *Engine) enqueue(name string, lane quota.Lane) {
 	outstanding, _ := e.activities.snapshot(name)
-	for ref := range outstanding {
-		e.enqueueAt(ref, name, lane)
+	for slot := range outstanding {
+		e.enqueueAt(slot, name, lane)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/remotename"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
 )
 
 // RefusedError says why a request can't be carried out as it is. Nothing was
@@ -41,6 +42,16 @@ type SettingsChange struct {
 
 // IsZero tells whether nothing is changed.
 func (c SettingsChange) IsZero() bool { return c == SettingsChange{} }
+
+// The deletion policies.
+const (
+	DeleteScheduled = rule.DeleteScheduled
+	DeleteForce     = rule.DeleteForce
+	DeleteRetain    = rule.DeleteRetain
+)
+
+// DeletionPolicy says what deleting a secret does to a replica.
+type DeletionPolicy = rule.DeletionPolicy
 
 // ParseDeletionPolicy reads a policy; "" stays "".
 func ParseDeletionPolicy(text string) (DeletionPolicy, error) {
@@ -96,11 +107,39 @@ func set[T any](field, change *T) {
 	}
 }
 
+// level is what is set on the secret itself for a destination, as the most
+// important one of the levels that [rule.Merge] knows.
+func (s Settings) level(ref string) rule.Settings {
+	return rule.Settings{
+		KMSKeyID: ifSet(s.KMSKeyIDs[ref]), Tags: s.Tags, Description: ifSet(s.Description),
+		Format: ifSet(s.Format), DeletionPolicy: ifSet(s.DeletionPolicy),
+	}
+}
+
+func ifSet[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
+
+func valueOf[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
 // resolved is everything that decides how one replica should look, after
-// precedence: what is set on the secret wins over the destination's default.
+// precedence: what is set on the secret wins over rules, and these over the
+// destination.
 type resolved struct {
-	remoteName  string
-	kmsKeyID    string
+	secret      string
+	settings    rule.Settings // merged
+	fields      remotename.Fields
+	remoteName  string // "" for a replica of each key, before the key is known
 	tags        map[string]string
 	description string // with the mark
 	format      payload.Format
@@ -108,37 +147,98 @@ type resolved struct {
 	removal     Removal
 }
 
-// resolve works out how the replica of a version should look; newestVersion for
-// the one that is about to be written.
-func (e *Engine) resolve(s *Secret, d *Destination, version uint64) resolved {
+// perKey tells whether each key of the secret has a replica of its own.
+func (r resolved) perKey() bool { return valueOf(r.settings.Granularity) == payload.PerKey }
+
+// resolve works out how the replicas of a version at a destination should look;
+// newestVersion for the one that is about to be written. byRules are the settings
+// of the rules that send the secret there, custom is its custom metadata.
+func (e *Engine) resolve(s *Secret, d *Destination, byRules rule.Settings, version uint64, custom map[string]string) (resolved, error) {
 	kind := e.kinds[d.Type]
 	r := resolved{
-		remoteName:  s.Settings.RemoteName,
-		kmsKeyID:    firstSet(s.Settings.KMSKeyIDs[d.Ref()], d.KMSKeyID),
-		description: owner.For(e.mount.ID, s.Name).Append(s.Settings.Description),
-		format:      firstSet(s.Settings.Format, d.Format),
-		removal:     Removal{Policy: firstSet(s.Settings.DeletionPolicy, d.DeletionPolicy, DeleteScheduled), WindowDays: d.windowDays(kind)},
+		secret:   s.Name,
+		settings: rule.Merge(s.Settings.level(d.Ref()), byRules, d.Defaults),
+		fields: remotename.Fields{
+			MountPath: e.place.Load().MountPath, MountAccessor: e.place.Load().MountAccessor,
+			SecretPath: s.Name, DestinationType: d.Type, DestinationName: d.Name,
+		},
 	}
-	if r.remoteName == "" {
-		r.remoteName = remotename.Derive(s.Name, kind.Limits.Name)
+	if err := r.settings.CheckResolved(); err != nil {
+		return r, Refusef("destination %s: %v", d.Ref(), err)
 	}
+	r.removal = Removal{Policy: firstSet(valueOf(r.settings.DeletionPolicy), DeleteScheduled), WindowDays: d.windowDays(kind)}
+	r.format = valueOf(r.settings.Format)
 	if r.format == "" {
 		r.format, r.implied = s.implied(version), true
 	}
-	if len(d.CustomTags)+len(s.Settings.Tags) > 0 {
-		r.tags = map[string]string{}
-		maps.Copy(r.tags, d.CustomTags)
-		maps.Copy(r.tags, s.Settings.Tags)
+	text, err := r.text("description", valueOf(r.settings.Description))
+	if err != nil {
+		return r, Refusef("destination %s: %v", d.Ref(), err)
 	}
-	return r
+	r.description = owner.For(e.mount.ID, s.Name).Append(text)
+	if tags := r.settings.TagsOf(custom); len(tags) > 0 {
+		r.tags = tags
+	}
+	for key, value := range r.tags {
+		if r.tags[key], err = r.text("tag "+key, value); err != nil {
+			return r, Refusef("destination %s: %v", d.Ref(), err)
+		}
+	}
+	if !r.perKey() {
+		r.remoteName, err = r.name(s, kind.Limits.Name, "")
+	} else if s.Settings.RemoteName != "" {
+		err = Refusef("destination %s: remote_name names one remote secret, and granularity secret-key makes one for each key; leave remote_name empty or use secret_name_template", d.Ref())
+	}
+	return r, err
+}
+
+// text fills in a text that is a template.
+func (r resolved) text(what, text string) (string, error) {
+	if !strings.Contains(text, "{{") {
+		return text, nil
+	}
+	filled, err := remotename.Fill(text, r.fields)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", what, err)
+	}
+	return filled, nil
+}
+
+// name is the remote name of the secret, or of one of its keys.
+func (r resolved) name(s *Secret, limit provider.NameRule, key string) (string, error) {
+	if s.Settings.RemoteName != "" {
+		return s.Settings.RemoteName, nil
+	}
+	template := remotename.Default(r.perKey())
+	if text := valueOf(r.settings.SecretNameTemplate); text != "" {
+		var err error
+		if template, err = remotename.Parse(text); err != nil {
+			return "", Refusef("%v", err)
+		}
+	}
+	fields := r.fields
+	fields.SecretKey = key
+	named, err := template.Execute(fields, limit)
+	if err != nil {
+		return "", Refusef("%v", err)
+	}
+	return named.Name, nil
 }
 
 // encode returns the value that the replica should hold.
 func (r resolved) encode(data map[string]any) (provider.Value, error) {
+	if key := valueOf(r.settings.ValueKey); key != "" {
+		return payload.EncodeKey(data, r.format, key)
+	}
 	if r.implied && !payload.Fits(data, r.format) {
 		return payload.Encode(data, payload.JSON)
 	}
 	return payload.Encode(data, r.format)
+}
+
+// split returns the values of the replicas of single keys, by key.
+func (r resolved) split(data map[string]any) (map[string]provider.Value, error) {
+	return payload.Split(data, r.settings.IncludeKeys, r.settings.ExcludeKeys)
 }
 
 // valueField is the parameter by which a value of that form is given.
@@ -156,17 +256,22 @@ func valueField(f payload.Format) string {
 // formatKey identifies how a value is encoded: with the same key, the same data
 // gives the same bytes.
 func (r resolved) formatKey() string {
-	if r.implied {
+	switch {
+	case r.perKey():
+		return string(payload.PerKey)
+	case valueOf(r.settings.ValueKey) != "":
+		return string(r.format) + " of " + *r.settings.ValueKey
+	case r.implied:
 		return "implied " + string(r.format)
+	default:
+		return string(r.format)
 	}
-	return string(r.format)
 }
 
-// check refuses what could never succeed at the destination. A nil data means
-// that there is no value to check; field is how people gave it.
-func (r resolved) check(d *Destination, limits provider.Limits, data map[string]any, field string) error {
-	if err := limits.Name.Check(r.remoteName); err != nil {
-		return Refusef("destination %s: %v (remote name %q); set remote_name to a name that fits", d.Ref(), err, abbreviate(r.remoteName))
+// check refuses what could never succeed at the destination, but for the value.
+func (r resolved) check(d *Destination, limits provider.Limits, remoteName string) error {
+	if err := limits.Name.Check(remoteName); err != nil {
+		return Refusef("destination %s: %v (remote name %q); set remote_name to a name that fits", d.Ref(), err, abbreviate(remoteName))
 	}
 	if err := limits.CheckDescription(r.description); err != nil {
 		return Refusef("destination %s: description: %v", d.Ref(), err)
@@ -174,14 +279,16 @@ func (r resolved) check(d *Destination, limits provider.Limits, data map[string]
 	if err := limits.Tags.Check(r.tags); err != nil {
 		return Refusef("destination %s: tags: %v", d.Ref(), err)
 	}
-	if data == nil {
-		return nil
+	return nil
+}
+
+// checkValue refuses a value that could never be stored at the destination;
+// field is how people gave it.
+func checkValue(d *Destination, limits provider.Limits, value provider.Value, err error, field string) error {
+	if err == nil {
+		err = limits.CheckValue(value)
 	}
-	value, err := r.encode(data)
 	if err != nil {
-		return Refusef("destination %s: %s: %v", d.Ref(), field, err)
-	}
-	if err := limits.CheckValue(value); err != nil {
 		return Refusef("destination %s: %s: %v", d.Ref(), field, err)
 	}
 	return nil

@@ -25,6 +25,7 @@ type SecretStatus struct {
 	Settings    Settings
 	Replicas    []ReplicaStatus // sorted by destination
 	Paused      bool            // the mount makes no remote change
+	Notes       []string        // about rules that have no effect
 	// PendingSince is when the oldest outstanding change was made; zero if
 	// nothing is outstanding.
 	PendingSince time.Time
@@ -33,6 +34,8 @@ type SecretStatus struct {
 // ReplicaStatus is where one replica stands.
 type ReplicaStatus struct {
 	Destination string
+	Key         string // of the secret's data, for the replica of one key
+	Former      bool   // on its way out under a former name
 	State       State
 	RemoteName  string
 	// Version is the Vault version that readers get at the destination, and
@@ -74,9 +77,10 @@ func (e *Engine) Status(ctx context.Context, name string) (*SecretStatus, error)
 	status := &SecretStatus{Name: name, Paused: config.Paused, Incarnation: s.Incarnation, Settings: s.Settings}
 	progress, since := e.activities.snapshot(name)
 	status.PendingSince = since
-	for _, ref := range s.destinations() {
-		r := e.replicaStatus(ctx, s, ref)
-		if p, outstanding := progress[ref]; outstanding {
+	status.Notes = e.notAllowed(ctx, s)
+	for _, slot := range s.slots() {
+		r := e.replicaStatus(ctx, s, slot)
+		if p, outstanding := progress[slot]; outstanding {
 			r.State, r.Attempts, r.NextRetry = p.state, p.attempts, p.nextRetry
 			if p.failure != nil {
 				r.Failure = p.failure
@@ -84,7 +88,7 @@ func (e *Engine) Status(ctx context.Context, name string) (*SecretStatus, error)
 			if len(p.requestIDs) > 0 {
 				r.RequestIDs = p.requestIDs
 			}
-			if s.Replicas[ref].Removal != nil && p.state == StatePending {
+			if s.Replicas[slot].Removal != nil && p.state == StatePending {
 				r.State = StateDeleting
 			}
 		}
@@ -123,8 +127,8 @@ func (e *Engine) outstanding(ctx context.Context, name string) (uint64, error) {
 	return e.activities.generation(name), nil
 }
 
-func (e *Engine) replicaStatus(ctx context.Context, s *Secret, ref string) ReplicaStatus {
-	replica := s.Replicas[ref]
+func (e *Engine) replicaStatus(ctx context.Context, s *Secret, slot string) ReplicaStatus {
+	replica, ref := s.Replicas[slot], slotRef(slot)
 	current := replica.Observed.Current
 	status := ReplicaStatus{
 		Destination: ref, State: replica.State, RemoteName: replica.RemoteName,
@@ -132,31 +136,43 @@ func (e *Engine) replicaStatus(ctx context.Context, s *Secret, ref string) Repli
 		Failure: replica.Failure, LastSync: replica.LastSync, RequestIDs: replica.RequestIDs,
 		KMSKeyID: firstSet(replica.Observed.KMSKeyID, replica.Observed.KeyAsked), Tags: replica.Observed.Tags,
 	}
+	if key, keyed := slotKey(slot); keyed {
+		status.Key = key
+	}
+	status.Former = slotIsFormer(slot)
 	if r, err := e.replicator(ctx, ref); err == nil && r != nil {
 		if label := r.current.Load().kind.CurrentLabel; label != "" && current.ID != "" {
 			status.Labels = []string{label}
 		}
-		status.Notes = e.notes(s, replica, r.current.Load())
+		status.Notes = e.notes(ctx, s, replica, r.current.Load())
 	}
 	return status
 }
 
 // notes tells what was asked for and can't be had, so that nothing is silently
 // ignored.
-func (e *Engine) notes(s *Secret, replica *Replica, o *opened) []string {
+func (e *Engine) notes(ctx context.Context, s *Secret, replica *Replica, o *opened) []string {
 	var notes []string
 	if f := replica.TagsFailure; f != nil {
 		notes = append(notes, "the cloud made the secret but refused its tags: "+f.Message)
 	}
 	have := replica.Observed
-	if !have.Exists() || !s.wants(o.destination.Ref()) {
+	if !have.Exists() || replica.Removal != nil {
 		return notes
 	}
-	r := e.resolve(s, o.destination, newestVersion)
-	if !o.abilities.ChangesKey && r.kmsKeyID != "" && r.kmsKeyID != have.KeyAsked && r.kmsKeyID != have.KMSKeyID {
-		notes = append(notes, fmt.Sprintf("kms_key_id %s isn't in effect: %s fixes the key when the secret is created", r.kmsKeyID, o.kind.Title))
+	byRules, err := e.byRules(ctx, s, o.destination.Ref())
+	if err != nil {
+		return notes
 	}
-	if r.kmsKeyID == "" && have.KeyAsked != "" {
+	r, err := e.resolve(s, o.destination, byRules, newestVersion, nil)
+	if err != nil {
+		return notes
+	}
+	key := valueOf(r.settings.KMSKeyID)
+	if !o.abilities.ChangesKey && key != "" && key != have.KeyAsked && key != have.KMSKeyID {
+		notes = append(notes, fmt.Sprintf("kms_key_id %s isn't in effect: %s fixes the key when the secret is created; re-create it with rekey/%s", key, o.kind.Title, s.Name))
+	}
+	if key == "" && have.KeyAsked != "" {
 		notes = append(notes, fmt.Sprintf("no kms_key_id is set any more, but the remote secret keeps key %s", have.KeyAsked))
 	}
 	if !o.abilities.ChangesTags && replica.TagsFailure == nil && !maps.Equal(r.tags, have.Tags) {

@@ -62,7 +62,7 @@ func (e *Engine) Overview(ctx context.Context) (*Overview, error) {
 		if !found {
 			continue // deleted just now
 		}
-		rest := d.Replicas[StateInSync]
+		rest := d.Replicas[StateInSync] + b.unclaimed
 		for state, n := range b.states {
 			d.Replicas[state] = n
 			rest -= n

@@ -148,3 +148,16 @@ func sortedKeys[V any](m map[string]V) []string {
 	slices.Sort(names)
 	return names
 }
+
+// Fill returns the text that a template gives, as it is: for descriptions and
+// tags. The error says what is wrong with the template.
+func Fill(text string, f Fields) (string, error) {
+	t := &Template{text: text}
+	if err := t.compile(); err != nil {
+		return "", err
+	}
+	if t.keyed {
+		return "", errors.New(".SecretKey has no value here; use .SecretPath or .SecretBaseName")
+	}
+	return t.expand(&f)
+}

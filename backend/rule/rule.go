@@ -27,6 +27,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
 )
 
 // Rule sends the secrets whose names match to destinations.
@@ -36,6 +38,19 @@ type Rule struct {
 	Exclude      []string `json:"exclude,omitempty"`
 	Destinations []string `json:"destinations"` // such as tencent-ssm/prod
 	Settings     Settings `json:"settings,omitzero"`
+	// AllowedDestinations are globs on the destinations that secrets may name
+	// themselves; without any, each may.
+	AllowedDestinations []string `json:"allowed_destinations,omitempty"`
+}
+
+// Allows tells whether a secret that the rule matches may name the destination
+// itself.
+func (r *Rule) Allows(destination string) bool {
+	return len(r.AllowedDestinations) == 0 || slices.Contains(r.Destinations, destination) ||
+		slices.ContainsFunc(r.AllowedDestinations, func(glob string) bool {
+			ok, err := doublestar.Match(glob, destination)
+			return err == nil && ok
+		})
 }
 
 // Check tells whether the rule is valid by itself.
@@ -73,8 +88,13 @@ func compile(r Rule) (*compiled, error) {
 	if len(c.match) == 0 {
 		return nil, fmt.Errorf("rule %s: match is empty; give a glob such as team-a/**, or ** for all secrets", r.Name)
 	}
-	if len(r.Destinations) == 0 {
+	if len(r.Destinations) == 0 && len(r.AllowedDestinations) == 0 {
 		return nil, fmt.Errorf("rule %s: destinations is empty; name at least one, such as tencent-ssm/prod", r.Name)
+	}
+	for _, glob := range r.AllowedDestinations {
+		if glob == "" || !doublestar.ValidatePattern(glob) {
+			return nil, fmt.Errorf("rule %s: allowed_destinations %q isn't a valid glob, such as tencent-ssm/*", r.Name, glob)
+		}
 	}
 	for _, destination := range r.Destinations {
 		if kind, name, _ := strings.Cut(destination, "/"); kind == "" || name == "" || strings.Contains(name, "/") {
@@ -121,7 +141,8 @@ func Affected(before, after *Rule) (func(name string) bool, error) {
 		return nil, err
 	}
 	same := before != nil && after != nil &&
-		slices.Equal(asSet(before.Destinations), asSet(after.Destinations)) && reflect.DeepEqual(before.Settings, after.Settings)
+		slices.Equal(asSet(before.Destinations), asSet(after.Destinations)) && reflect.DeepEqual(before.Settings, after.Settings) &&
+		slices.Equal(asSet(before.AllowedDestinations), asSet(after.AllowedDestinations))
 	return func(name string) bool {
 		was, did := matchedBefore(name)
 		is, does := matchesAfter(name)

@@ -89,6 +89,15 @@ func NewSet(rules []Rule) (*Set, error) {
 	return s, nil
 }
 
+// Rules returns all rules, by name. They must not be changed.
+func (s *Set) Rules() []*Rule {
+	all := make([]*Rule, len(s.rules))
+	for i, c := range s.rules {
+		all[i] = &c.Rule
+	}
+	return all
+}
+
 // For returns the rules that match a name, the most specific one first, and
 // equally specific ones by name.
 func (s *Set) For(name string) []Match {

@@ -1,0 +1,416 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
+)
+
+// target is a destination that a secret goes to.
+type target struct {
+	ref      string
+	own      bool          // the secret names it itself
+	settings rule.Settings // of the rules that name it
+	rules    []string      // the most specific one first
+	conflict error         // *RefusedError, if rules contradict each other
+}
+
+// targets are the destinations of a secret, sorted: those that it names itself
+// and those of the rules. A *RefusedError tells of a rule that doesn't allow a
+// destination.
+func targets(s *Secret, rules *rule.Set) ([]target, error) {
+	byRules, _ := rules.Resolve(s.Name) // a conflict is in its target
+	all := make([]target, 0, len(byRules)+len(s.Settings.Destinations))
+	for _, t := range byRules {
+		next := target{ref: t.Destination, settings: t.Settings, rules: t.Rules}
+		if t.Conflict != nil {
+			next.conflict = Refusef("%v", t.Conflict)
+		}
+		all = append(all, next)
+	}
+	for _, ref := range s.Settings.Destinations {
+		if i := slices.IndexFunc(all, func(t target) bool { return t.ref == ref }); i >= 0 {
+			all[i].own = true
+			continue
+		}
+		for _, m := range rules.For(s.Name) {
+			if !m.Rule.Allows(ref) {
+				return nil, Refusef("rule %s doesn't allow destination %s for secret %q: its allowed_destinations are %s",
+					m.Rule.Name, ref, s.Name, strings.Join(m.Rule.AllowedDestinations, ", "))
+			}
+		}
+		all = append(all, target{ref: ref, own: true})
+	}
+	slices.SortFunc(all, func(a, b target) int { return strings.Compare(a.ref, b.ref) })
+	return all, nil
+}
+
+// byRules are the settings of the rules that send the secret to a destination.
+func (e *Engine) byRules(ctx context.Context, s *Secret, ref string) (rule.Settings, error) {
+	set, err := e.ruleSet(ctx)
+	if err != nil {
+		return rule.Settings{}, err
+	}
+	all, err := targets(s, set)
+	if err != nil {
+		return rule.Settings{}, err
+	}
+	for _, t := range all {
+		if t.ref == ref {
+			return t.settings, t.conflict
+		}
+	}
+	return rule.Settings{}, nil
+}
+
+// settling is how a secret's replicas are worked out.
+type settling struct {
+	rules *rule.Set
+	// data is the value that will be live, nil without one; number its version.
+	data   func() (map[string]any, error)
+	number uint64
+	custom func() (map[string]string, error) // custom metadata
+	// checked has values checked. Without it they are left to the convergence,
+	// and what can't be is noted instead of refused: nobody waits for an answer.
+	checked bool
+}
+
+// wish is a replica that should be.
+type wish struct {
+	name    string // of the remote secret
+	refused *Failure
+}
+
+// settle works out which replicas the secret should have and under which names,
+// and notes that in its record. A *RefusedError says what can never be.
+func (e *Engine) settle(ctx context.Context, s *Secret, in settling) error {
+	all, err := targets(s, in.rules)
+	if err != nil {
+		if in.checked {
+			return err
+		}
+		return nil // each convergence reports it
+	}
+	wishes := map[string]wish{}
+	removals := map[string]Removal{} // of keys that are gone, by destination
+	for _, t := range all {
+		if err := e.wishAt(ctx, s, t, in, wishes, removals); err != nil {
+			var refusal *RefusedError
+			if in.checked || !errors.As(err, &refusal) {
+				return err
+			}
+			e.keepOrRefuse(s, t.ref, refusal, wishes)
+		}
+	}
+	return e.fulfil(s, wishes, removals)
+}
+
+// keepOrRefuse leaves the replicas at a destination as they are, or notes that
+// there can't be one.
+func (e *Engine) keepOrRefuse(s *Secret, ref string, refusal *RefusedError, wishes map[string]wish) {
+	for _, slot := range s.at(ref) {
+		if r := s.Replicas[slot]; !slotIsFormer(slot) && r.Removal == nil && r.Refused == nil {
+			wishes[slot] = wish{name: r.RemoteName}
+		}
+	}
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(wishes)), func(slot string) bool { return slotRef(slot) == ref }) {
+		wishes[ref] = wish{refused: refused(provider.ClassInvalid, refusal)}
+	}
+}
+
+func refused(class provider.Class, refusal *RefusedError) *Failure {
+	return &Failure{Class: class, Message: refusal.message, Time: time.Now().UTC()}
+}
+
+// wishAt adds the replicas that the secret should have at one destination.
+func (e *Engine) wishAt(ctx context.Context, s *Secret, t target, in settling, wishes map[string]wish, removals map[string]Removal) error {
+	o, err := e.destinationFor(ctx, s, t)
+	if err != nil || o == nil {
+		return err
+	}
+	if t.conflict != nil {
+		return t.conflict
+	}
+	d, limits := o.destination, o.kind.Limits
+	r, err := e.resolve(s, d, t.settings, in.number, nil)
+	if err == nil && len(r.settings.CustomMetadataTags) > 0 {
+		var custom map[string]string
+		if custom, err = in.custom(); err == nil {
+			r, err = e.resolve(s, d, t.settings, in.number, custom)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if r.perKey() {
+		removals[t.ref] = r.removal
+		return e.wishPerKey(s, t.ref, r, o, in, wishes)
+	}
+	if err := r.check(d, limits, r.remoteName); err != nil {
+		return err
+	}
+	if in.checked {
+		data, err := in.data()
+		if err != nil {
+			return err
+		}
+		if data != nil {
+			value, err := r.encode(data)
+			if err := checkValue(d, limits, value, err, valueField(s.implied(newestVersion))); err != nil {
+				return err
+			}
+		}
+	}
+	wishes[t.ref] = wish{name: r.remoteName}
+	return nil
+}
+
+// wishPerKey adds a replica for each key of the value. Without a value those
+// that there are stay.
+func (e *Engine) wishPerKey(s *Secret, ref string, r resolved, o *opened, in settling, wishes map[string]wish) error {
+	data, err := in.data()
+	if err != nil {
+		return err
+	}
+	if data == nil {
+		for _, slot := range s.at(ref) {
+			if _, keyed := slotKey(slot); keyed && s.Replicas[slot].Removal == nil {
+				wishes[slot] = wish{name: s.Replicas[slot].RemoteName}
+			}
+		}
+		return nil
+	}
+	values, err := r.split(data)
+	if err != nil {
+		return Refusef("destination %s: %v", ref, err)
+	}
+	taken := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		name, err := r.name(s, o.kind.Limits.Name, key)
+		if err != nil {
+			return err
+		}
+		if err := r.check(o.destination, o.kind.Limits, name); err != nil {
+			return err
+		}
+		if err := checkValue(o.destination, o.kind.Limits, values[key], nil, "key "+key); err != nil {
+			return err
+		}
+		if other, twice := taken[name]; twice {
+			return Refusef("destination %s: the keys %q and %q have the same remote name %q; rename one, or exclude it with exclude_keys", ref, other, key, name)
+		}
+		taken[name] = key
+		wishes[keySlot(ref, key)] = wish{name: name}
+	}
+	return nil
+}
+
+// destinationFor opens a destination of the secret; nil if it doesn't take the
+// secret and only rules ask for it.
+func (e *Engine) destinationFor(ctx context.Context, s *Secret, t target) (*opened, error) {
+	site, err := e.replicator(ctx, t.ref)
+	if err != nil {
+		return nil, err
+	}
+	if site == nil {
+		if kind, _, _ := strings.Cut(t.ref, "/"); e.kinds[kind].Type == "" {
+			return nil, Refusef("destination %s: the type %s is unknown; known are %s", t.ref, kind, strings.Join(slices.Sorted(maps.Keys(e.kinds)), ", "))
+		}
+		return nil, Refusef("destination %s doesn't exist; create it at destinations/%s or choose another", t.ref, t.ref)
+	}
+	o := site.current.Load()
+	switch {
+	case o.destination.Allows(s.Name):
+		return o, nil
+	case t.own:
+		return nil, Refusef("destination %s doesn't take secret %q: its allowed_paths are %s", t.ref, s.Name, strings.Join(o.destination.AllowedPaths, ", "))
+	default:
+		return nil, nil
+	}
+}
+
+// fulfil makes the record ask for the replicas that should be, and for the end
+// of the others. removals says at which destinations replicas of single keys go
+// by the deletion policy when their key is gone; what a destination or a name is
+// taken away from stays, without the mark.
+func (e *Engine) fulfil(s *Secret, wishes map[string]wish, removals map[string]Removal) error {
+	for _, slot := range s.slots() {
+		replica := s.Replicas[slot]
+		if _, wanted := wishes[slot]; wanted || slotIsFormer(slot) || replica.Removal != nil {
+			continue
+		}
+		if replica.Refused != nil {
+			delete(s.Replicas, slot)
+			continue
+		}
+		replica.Removal = &Removal{Policy: DeleteRetain}
+		if removal, perKey := removals[slotRef(slot)]; perKey && slot != slotRef(slot) {
+			replica.Removal, replica.State = &removal, StateDeleting
+		}
+	}
+	for _, slot := range slices.Sorted(maps.Keys(wishes)) {
+		if err := e.fulfilOne(s, slot, wishes[slot]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) fulfilOne(s *Secret, slot string, w wish) error {
+	if s.Replicas == nil {
+		s.Replicas = map[string]*Replica{}
+	}
+	replica := s.Replicas[slot]
+	switch {
+	case w.refused != nil:
+		if replica != nil && replica.Refused != nil && replica.Refused.Message == w.refused.Message {
+			return nil
+		}
+		s.Replicas[slot] = &Replica{State: StateBlocked, Refused: w.refused, Failure: w.refused}
+		return nil
+	case replica != nil && replica.Refused == nil && replica.RemoteName == w.name:
+		replica.Removal = nil
+		return nil
+	case replica == nil || replica.Refused != nil || replica.Observed.NeverMade(owner.For(e.mount.ID, s.Name)) && !e.activities.busy(s.Name, slot):
+	default:
+		// A rename: the old one stays until the new one is seen to be there.
+		if replica.Removal == nil {
+			replica.Removal = &Removal{Policy: DeleteRetain, After: slot}
+		}
+		replica.Observed.Known = false
+		s.Replicas[formerSlot(slotRef(slot), replica.RemoteName)] = replica
+		next, err := e.newReplica(s, slot, w.name)
+		if err != nil {
+			return err
+		}
+		next.Verify = true
+		s.Replicas[slot] = next
+		return nil
+	}
+	next, err := e.newReplica(s, slot, w.name)
+	if err != nil {
+		return err
+	}
+	s.Replicas[slot] = next
+	return nil
+}
+
+// newReplica begins a replica, or takes up one that was given up under the name.
+func (e *Engine) newReplica(s *Secret, slot, name string) (*Replica, error) {
+	next := &Replica{RemoteName: name, State: StatePending, Observed: plan.Observed{Known: true}}
+	if other := s.named(slotRef(slot), name); other != "" && other != slot {
+		if e.activities.busy(s.Name, other) {
+			return nil, Refusef("destination %s: the replica %q of secret %q is just being given up; try again in a moment", slotRef(slot), name, s.Name)
+		}
+		next.Observed = s.Replicas[other].Observed
+		delete(s.Replicas, other)
+		return next, nil
+	}
+	former := formerSlot(slotRef(slot), name)
+	for _, where := range []string{slot, former} {
+		if left := s.Released[where]; left != nil && left.RemoteName == name {
+			next.Observed = left.Observed
+			delete(s.Released, where)
+		}
+	}
+	return next, nil
+}
+
+// resettle works out anew which replicas a secret should have, after something
+// changed that isn't its own, and tells whether that changed its record. What
+// can't be is noted. The caller holds the secret's lock.
+func (e *Engine) resettle(ctx context.Context, name string) (s *Secret, altered bool, err error) {
+	before, err := e.load(ctx, name)
+	if err != nil || before.Deleting {
+		return before, false, err
+	}
+	meta, err := e.store.ReadMetadata(ctx, e.storage, name)
+	if err != nil || meta == nil {
+		return before, false, err
+	}
+	set, err := e.ruleSet(ctx)
+	if err != nil {
+		return before, false, err
+	}
+	live := meta.Newest(time.Now())
+	next := before.clone()
+	err = e.settle(ctx, next, settling{
+		rules: set, number: live,
+		data: func() (map[string]any, error) {
+			if live == 0 {
+				return nil, nil
+			}
+			version, err := e.store.ReadVersion(ctx, e.storage, name, live)
+			if err != nil || version == nil {
+				return nil, err
+			}
+			return version.Data, nil
+		},
+		custom: func() (map[string]string, error) { return meta.CustomMetadata, nil },
+	})
+	if err != nil {
+		return before, false, err
+	}
+	if next.equal(before) {
+		return before, false, nil
+	}
+	e.takeUpEarly(ctx, before)
+	made, err := e.claimPossible(ctx, before, next)
+	if err != nil {
+		return before, false, err
+	}
+	defer e.settleClaims(made)
+	if next.equal(before) { // what was taken still is
+		return before, false, nil
+	}
+	if err := e.begin(ctx, next); err != nil {
+		return before, false, err
+	}
+	if err := e.storeSecret(ctx, next); err != nil {
+		return before, false, err
+	}
+	e.activities.renew(name)
+	return next, true, e.releaseRenamed(ctx, before, next)
+}
+
+// Allowed tells by whom a destination that rules name doesn't get the secret;
+// nil if all of them do.
+func (e *Engine) notAllowed(ctx context.Context, s *Secret) []string {
+	set, err := e.ruleSet(ctx)
+	if err != nil {
+		return nil
+	}
+	all, err := targets(s, set)
+	if err != nil {
+		return nil
+	}
+	var notes []string
+	for _, t := range all {
+		if site, err := e.replicator(ctx, t.ref); err == nil && site != nil && !t.own && !site.current.Load().destination.Allows(s.Name) {
+			notes = append(notes, fmt.Sprintf("rule %s names destination %s, whose allowed_paths don't allow this secret", t.rules[0], t.ref))
+		}
+	}
+	return notes
+}
+
+// matchesAnyGlob tells whether a destination is among those that globs allow.
+func matchesAnyGlob(globs []string, text string) bool {
+	return slices.ContainsFunc(globs, func(glob string) bool {
+		ok, err := doublestar.Match(glob, text)
+		return err == nil && ok
+	})
+}
