@@ -27,6 +27,7 @@ type mount struct {
 	kinds   []provider.Kind
 	logs    *syncBuffer
 	system  *logical.StaticSystemView
+	events  logical.EventSender // nil for none
 	b       *backend
 }
 
@@ -49,7 +50,7 @@ func newMount(t *testing.T, model providertest.Model) (*mount, *providertest.Reg
 func (m *mount) start() {
 	m.t.Helper()
 	b, err := newBackend(context.Background(), &logical.BackendConfig{
-		StorageView: m.storage, System: m.system, BackendUUID: "test",
+		StorageView: m.storage, System: m.system, BackendUUID: "test", EventsSender: m.events,
 		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: m.logs}),
 	}, m.kinds)
 	if err != nil {

@@ -126,7 +126,7 @@ func (e *Engine) tellOutcome(name, ref string, r *Replica, changed bool) {
 		Version: r.Observed.Current.Version.Number, Operation: operationReplicate,
 	}
 	if r.State == StateWithdrawn {
-		event.Operation = operationWithdraw
+		event.Operation, event.Version = operationWithdraw, 0
 	}
 	e.tell(event)
 }
