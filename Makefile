@@ -75,6 +75,11 @@ test-e2e: $(TOOLS)/gotestsum build-race vault ## Run the end-to-end tests: real 
 	@CGO_ENABLED=1 VAULT_BINARY=$(BIN)/vault PLUGIN_BINARY=$(BIN)/race/$(PLUGIN) EMULATOR_BINARY=$(BIN)/race/cloud-emulator \
 	  $(TOOLS)/gotestsum --format testname -- -race -count=1 -p 1 -timeout 20m $(if $(RUN),-run '$(RUN)') ./test/...
 
+.PHONY: test-model
+test-model: ## Let anything happen at random in the model of Vault and clouds (DURATION=10m SEED=number)
+	@CGO_ENABLED=1 MODEL_DURATION=$(or $(DURATION),10m) MODEL_SEED=$(SEED) \
+	  go test -race -count=1 -timeout 0 -v -run '^TestAnythingMayHappenAndReplicasComeRight$$' ./backend
+
 .PHONY: test-kill
 test-kill: build-race vault ## Kill plugin, clouds and Vault in turn under load (ROUNDS=100 SEED=number)
 	@cd test/e2e && CGO_ENABLED=1 VAULT_BINARY=$(BIN)/vault PLUGIN_BINARY=$(BIN)/race/$(PLUGIN) EMULATOR_BINARY=$(BIN)/race/cloud-emulator \
