@@ -99,7 +99,7 @@ bench: build vault $(TOOLS)/benchstat ## Measure speed, memory and remote calls,
 .PHONY: profile
 profile: ## Profile the busy engine: what takes time and memory (bin/cpu.pprof, bin/mem.pprof)
 	@mkdir -p $(BIN)
-	@go test -run '^$$' -bench Replicate -benchtime 10s -o $(BIN)/bench.test \
+	@go test -run '^$$' -bench Replicate -benchtime 10000x -o $(BIN)/bench.test \
 	  -cpuprofile $(BIN)/cpu.pprof -memprofile $(BIN)/mem.pprof ./test/bench
 	@go tool pprof -top -cum -nodecount 40 -relative_percentages -ignore 'internal/emulator|net/http.*conn..serve' $(BIN)/bench.test $(BIN)/cpu.pprof 2>/dev/null
 	@go tool pprof -top -cum -nodecount 40 -relative_percentages -sample_index alloc_space -ignore 'internal/emulator|net/http.*conn..serve' $(BIN)/bench.test $(BIN)/mem.pprof 2>/dev/null

@@ -147,6 +147,7 @@ func showBacklog(t *testing.T, r harness.Replication, folder string) {
 	began := time.Now()
 	r.Vault.Start()
 	serving := awaitServing(t, r.Vault, folder)
+	awaitTakenUp(t, e, n)
 	awaitSync(t, r.Vault)
 	end := lastCall(e)
 	figures.note(fmt.Sprintf("restart with %d replicas pending, until a secret can be read", n), short(serving.Sub(began)))

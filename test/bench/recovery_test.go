@@ -47,16 +47,17 @@ func TestKill(t *testing.T) {
 		progress(t, "kill -9 of %s", test.label)
 		put(t, r.Vault, create, test.slug, n, everywhere(tencentCloud))
 		awaitSync(t, r.Vault)
-		r.Cloud.ResetCalls()
 		// A cloud that answers nothing keeps all of them pending.
 		hang := r.Cloud.Break(emulator.Fault{Kind: emulator.Hang})
 		put(t, r.Vault, update, test.slug, n, nil)
+		r.Cloud.ResetCalls()
 		began := time.Now()
 		test.kill(r.Vault)
 		if err := r.Cloud.Control.ClearFault(t.Context(), hang.ID); err != nil {
 			t.Fatal(err)
 		}
 		serving := awaitServing(t, r.Vault, test.slug)
+		awaitTakenUp(t, r.Cloud, n)
 		awaitSync(t, r.Vault)
 		end := lastCall(r.Cloud)
 		figures.note("kill -9 of "+test.label+", until it serves", short(serving.Sub(began)))
@@ -72,6 +73,18 @@ func awaitServing(t *testing.T, v *harness.Vault, folder string) time.Time {
 		return err
 	})
 	return time.Now()
+}
+
+// awaitTakenUp waits until each of n replicas that were pending at a start has
+// cost a call. Before the marks are read, the status doesn't know of them.
+func awaitTakenUp(t *testing.T, e *harness.Emulator, n int) {
+	t.Helper()
+	await(t, 50*time.Millisecond, "take-up of what was pending", func() error {
+		if total := e.Calls().Total; total < n {
+			return fmt.Errorf("there were %d calls for %d replicas", total, n)
+		}
+		return nil
+	})
 }
 
 // TestOutage measures how long it takes until everything is in sync that was
