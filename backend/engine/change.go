@@ -268,7 +268,7 @@ func (e *Engine) noteForm(ctx context.Context, c Change, next *Secret) error {
 func (e *Engine) patched(ctx context.Context, c Change) (map[string]any, error) {
 	// A patch is of the newest version, live or not.
 	current, err := e.store.ReadVersion(ctx, e.storage, c.Name, 0)
-	if err != nil || current == nil {
+	if err != nil || current == nil || current.Data == nil {
 		return nil, err
 	}
 	old, err := json.Marshal(current.Data)

@@ -59,7 +59,7 @@ type Options struct {
 
 // Engine is one mount's replication. It is safe for concurrent use.
 type Engine struct {
-	storage   logical.Storage
+	storage   *leasedStorage
 	store     *kvstore.Store
 	kinds     map[string]provider.Kind
 	log       hclog.Logger
@@ -99,14 +99,15 @@ type Engine struct {
 // identity. On a node that can't write to storage it serves reads; there the
 // identity must exist already.
 func Open(ctx context.Context, o Options) (*Engine, error) {
+	storage := &leasedStorage{Storage: o.Storage}
 	e := &Engine{
-		storage: o.Storage, store: o.Store, log: o.Logger, userAgent: o.UserAgent,
+		storage: storage, store: o.Store, log: o.Logger, userAgent: o.UserAgent,
 		kinds:       map[string]provider.Kind{},
 		claiming:    map[string]string{},
 		sweeps:      map[string]int{},
 		locks:       locksutil.CreateLocks(),
 		replicators: replicators{byRef: map[string]*replicator{}},
-		journal:     newJournal(o.Storage),
+		journal:     newJournal(storage),
 		records:     newRecordCache(),
 		events:      newEvents(o.Announce),
 		claimCounts: claimCounts{byRef: map[string]int{}},

@@ -149,6 +149,10 @@ func (g gate) enter(ctx context.Context, operation string) error {
 		g.tried()
 		return fmt.Errorf("wait for the turn of %s: %w", operation, err)
 	}
+	if err := g.e.storage.renew(ctx); err != nil {
+		g.tried()
+		return err
+	}
 	return nil
 }
 

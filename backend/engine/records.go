@@ -24,6 +24,7 @@ import (
 //
 //	mount                            identity of the mount and its hashing key
 //	config                           settings of the mount
+//	lease                            when this was last known to be the active node
 //	place                            path and accessor of the mount, as of the first write
 //	rule/<name>                      a rule
 //	destination/<type>/<name>        settings and credentials of a destination
@@ -36,6 +37,7 @@ import (
 var (
 	mounts       = record.Kind[mountRecord]{Prefix: "mount", Sealed: true, Version: 1}
 	configs      = record.Kind[Config]{Prefix: "config", Version: 1}
+	leases       = record.Kind[leaseRecord]{Prefix: "lease", Version: 1}
 	places       = record.Kind[placeRecord]{Prefix: "place", Version: 1}
 	rules        = record.Kind[ruleRecord]{Prefix: "rule/", Version: 1}
 	destinations = record.Kind[destinationRecord]{Prefix: "destination/", Sealed: true, Version: 1}
@@ -49,7 +51,7 @@ func SealWrapPaths() []string {
 	var paths []string
 	for _, path := range []string{
 		mounts.SealWrapPath(), configs.SealWrapPath(), destinations.SealWrapPath(),
-		secrets.SealWrapPath(), places.SealWrapPath(), rules.SealWrapPath(), pendings.SealWrapPath(), claims.SealWrapPath(),
+		secrets.SealWrapPath(), places.SealWrapPath(), leases.SealWrapPath(), rules.SealWrapPath(), pendings.SealWrapPath(), claims.SealWrapPath(),
 	} {
 		if path != "" {
 			paths = append(paths, path)
@@ -82,6 +84,10 @@ func (m mountRecord) digestKey() []byte {
 type placeRecord struct {
 	MountPath     string `json:"mount_path"`
 	MountAccessor string `json:"mount_accessor"`
+}
+
+type leaseRecord struct {
+	Time time.Time `json:"time"`
 }
 
 // ruleRecord is a rule and, while its last change isn't yet applied to all
