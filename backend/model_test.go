@@ -22,7 +22,7 @@ import (
 )
 
 // usualRuns are how many runs an ordinary test makes.
-const usualRuns = 400
+const usualRuns = 300
 
 // tally counts what all runs together did.
 type tally struct {
@@ -261,10 +261,11 @@ func (r *run) expect(a action) {
 		}
 	}
 	destinations, given := a.step.data["destinations"].(string)
+	_, renamed := a.step.data["remote_name"]
 	for _, p := range r.w.places {
 		for _, remote := range []string{a.name, remotename.Derive(a.name, p.kind.Limits.Name), "alias-1", "alias-2"} {
 			switch {
-			case given && !slices.Contains(strings.Split(destinations, ","), p.ref), a.step.data["deletion_policy"] == "retain":
+			case given && !slices.Contains(strings.Split(destinations, ","), p.ref), a.step.data["deletion_policy"] == "retain", renamed:
 				p.seen.left[remote], p.seen.given[remote] = true, true
 			case a.kind == forgets && a.ref == p.ref:
 				p.seen.forgotten = true
