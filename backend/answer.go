@@ -206,6 +206,7 @@ func encodeSettings(s engine.Settings) map[string]any {
 	put(fieldTags, s.Tags, len(s.Tags) > 0)
 	put(fieldDescription, s.Description, s.Description != "")
 	put(fieldRemoteName, s.RemoteName, s.RemoteName != "")
+	put("remote_names", s.RemoteNames, len(s.RemoteNames) > 0)
 	put(fieldFormat, string(s.Format), s.Format != "")
 	put(fieldDeletionPolicy, string(s.DeletionPolicy), s.DeletionPolicy != "")
 	return settings

@@ -86,6 +86,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 		Paths: forwarded(slices.Concat(
 			b.destinationPaths(),
 			b.rulePaths(),
+			b.rekeyPaths(),
 			b.statusPaths(),
 			b.metricsPaths(),
 			b.configPaths(),

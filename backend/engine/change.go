@@ -21,6 +21,7 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
 )
 
 // maxNameBytes is the longest name of a secret.
@@ -63,6 +64,10 @@ type Change struct {
 	// Implied is the format that the kind of write implies; nil keeps it.
 	Implied  *payload.Format
 	Settings SettingsChange
+
+	// Retire, if set, decides what becomes of replicas that others take the place
+	// of.
+	Retire func(next *Secret)
 
 	// Removes is set when Request deletes the secret with all its versions.
 	Removes bool
@@ -194,14 +199,14 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 	if c.Removes {
 		return next, nil, nil
 	}
-	if next.Settings, err = c.Settings.apply(next.Settings); err != nil {
+	set, err := e.ruleSet(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if next.Settings, err = c.Settings.apply(next.Settings, sentTo(set, c.Name)); err != nil {
 		return nil, nil, err
 	}
 	if err := e.noteForm(ctx, c, next); err != nil {
-		return nil, nil, err
-	}
-	set, err := e.ruleSet(ctx)
-	if err != nil {
 		return nil, nil, err
 	}
 	data = c.Data
@@ -223,7 +228,19 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 		}),
 		custom: sync.OnceValues(func() (map[string]string, error) { return e.customMetadata(ctx, c) }),
 	})
+	if err == nil && c.Retire != nil {
+		c.Retire(next)
+	}
 	return next, data, err
+}
+
+// sentTo are the destinations that rules send a secret to.
+func sentTo(set *rule.Set, name string) []string {
+	var refs []string
+	for _, m := range set.For(name) {
+		refs = append(refs, m.Rule.Destinations...)
+	}
+	return refs
 }
 
 // customMetadata is the secret's custom metadata after the change.

@@ -272,6 +272,7 @@ type Settings struct {
 	Tags           map[string]string `json:"tags,omitempty"`
 	Description    string            `json:"description,omitempty"`
 	RemoteName     string            `json:"remote_name,omitempty"`
+	RemoteNames    map[string]string `json:"remote_names,omitempty"` // by destination, before RemoteName
 	Format         payload.Format    `json:"format,omitempty"`
 	DeletionPolicy DeletionPolicy    `json:"deletion_policy,omitempty"`
 }
@@ -279,11 +280,12 @@ type Settings struct {
 func (s Settings) clone() Settings {
 	s.Destinations = append([]string(nil), s.Destinations...)
 	s.KMSKeyIDs = maps.Clone(s.KMSKeyIDs)
+	s.RemoteNames = maps.Clone(s.RemoteNames)
 	s.Tags = maps.Clone(s.Tags)
 	return s
 }
 
 func (s Settings) isZero() bool {
-	return len(s.Destinations) == 0 && len(s.KMSKeyIDs) == 0 && len(s.Tags) == 0 &&
+	return len(s.Destinations) == 0 && len(s.KMSKeyIDs) == 0 && len(s.RemoteNames) == 0 && len(s.Tags) == 0 &&
 		s.Description == "" && s.RemoteName == "" && s.Format == "" && s.DeletionPolicy == ""
 }

@@ -6,6 +6,7 @@ package engine
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -30,9 +31,13 @@ func Refusef(format string, args ...any) error {
 // SettingsChange is what a request changes of a secret's settings. A nil field
 // leaves the setting as it is; a pointer to an empty value clears it.
 type SettingsChange struct {
-	Destinations   *[]string
-	KMSKeyID       *string // for the one destination of the secret
-	KMSKeyIDs      *map[string]string
+	Destinations *[]string
+	KMSKeyID     *string // for the one destination of the secret
+	KMSKeyIDs    *map[string]string
+	// KMSKeyAt and RemoteNameAt set what holds at single destinations, and leave
+	// others.
+	KMSKeyAt       map[string]string
+	RemoteNameAt   map[string]string
 	Tags           *map[string]string
 	Description    *string
 	RemoteName     *string
@@ -41,7 +46,7 @@ type SettingsChange struct {
 }
 
 // IsZero tells whether nothing is changed.
-func (c SettingsChange) IsZero() bool { return c == SettingsChange{} }
+func (c SettingsChange) IsZero() bool { return reflect.DeepEqual(c, SettingsChange{}) }
 
 // The deletion policies.
 const (
@@ -63,29 +68,50 @@ func ParseDeletionPolicy(text string) (DeletionPolicy, error) {
 	}
 }
 
-// apply returns the settings with the change.
-func (c SettingsChange) apply(s Settings) (Settings, error) {
+// apply returns the settings with the change. byRules are the destinations that
+// rules send the secret to.
+func (c SettingsChange) apply(s Settings, byRules []string) (Settings, error) {
 	s = s.clone()
 	if c.Destinations != nil {
 		s.Destinations = slices.Compact(slices.Sorted(slices.Values(*c.Destinations)))
-		maps.DeleteFunc(s.KMSKeyIDs, func(d, _ string) bool { return !slices.Contains(s.Destinations, d) })
+	}
+	all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.Destinations, byRules))))
+	if c.Destinations != nil {
+		gone := func(destination, _ string) bool { return !slices.Contains(all, destination) }
+		maps.DeleteFunc(s.KMSKeyIDs, gone)
+		maps.DeleteFunc(s.RemoteNames, gone)
 	}
 	if c.KMSKeyID != nil && c.KMSKeyIDs != nil {
 		return s, Refusef("both kms_key_id and kms_key_ids are given; give kms_key_id for one destination or kms_key_ids for several")
 	}
 	if c.KMSKeyID != nil {
-		if len(s.Destinations) != 1 {
-			return s, Refusef("kms_key_id needs exactly one destination and the secret has %d; use kms_key_ids with destination=key pairs", len(s.Destinations))
+		if len(all) != 1 {
+			return s, Refusef("kms_key_id needs exactly one destination and the secret has %d; use kms_key_ids with destination=key pairs", len(all))
 		}
-		s.KMSKeyIDs = map[string]string{s.Destinations[0]: *c.KMSKeyID}
+		s.KMSKeyIDs = map[string]string{all[0]: *c.KMSKeyID}
 	}
 	if c.KMSKeyIDs != nil {
 		s.KMSKeyIDs = maps.Clone(*c.KMSKeyIDs)
 		for _, destination := range slices.Sorted(maps.Keys(s.KMSKeyIDs)) {
-			if !slices.Contains(s.Destinations, destination) {
-				return s, Refusef("kms_key_ids names %q, which isn't a destination of the secret (%s)", destination, strings.Join(s.Destinations, ", "))
+			if !slices.Contains(all, destination) {
+				return s, Refusef("kms_key_ids names %q, which isn't a destination of the secret (%s)", destination, strings.Join(all, ", "))
 			}
 		}
+	}
+	for destination, key := range c.KMSKeyAt {
+		if s.KMSKeyIDs == nil {
+			s.KMSKeyIDs = map[string]string{}
+		}
+		s.KMSKeyIDs[destination] = key
+	}
+	if c.RemoteName != nil {
+		s.RemoteNames = nil
+	}
+	for destination, name := range c.RemoteNameAt {
+		if s.RemoteNames == nil {
+			s.RemoteNames = map[string]string{}
+		}
+		s.RemoteNames[destination] = name
 	}
 	maps.DeleteFunc(s.KMSKeyIDs, func(_, key string) bool { return key == "" })
 	if c.Description != nil && owner.Imitates(*c.Description) {
@@ -136,7 +162,7 @@ func valueOf[T any](p *T) T {
 // precedence: what is set on the secret wins over rules, and these over the
 // destination.
 type resolved struct {
-	secret      string
+	destination string
 	settings    rule.Settings // merged
 	fields      remotename.Fields
 	remoteName  string // "" for a replica of each key, before the key is known
@@ -156,8 +182,8 @@ func (r resolved) perKey() bool { return valueOf(r.settings.Granularity) == payl
 func (e *Engine) resolve(s *Secret, d *Destination, byRules rule.Settings, version uint64, custom map[string]string) (resolved, error) {
 	kind := e.kinds[d.Type]
 	r := resolved{
-		secret:   s.Name,
-		settings: rule.Merge(s.Settings.level(d.Ref()), byRules, d.Defaults),
+		destination: d.Ref(),
+		settings:    rule.Merge(s.Settings.level(d.Ref()), byRules, d.Defaults),
 		fields: remotename.Fields{
 			MountPath: e.place.Load().MountPath, MountAccessor: e.place.Load().MountAccessor,
 			SecretPath: s.Name, DestinationType: d.Type, DestinationName: d.Name,
@@ -175,6 +201,9 @@ func (e *Engine) resolve(s *Secret, d *Destination, byRules rule.Settings, versi
 	if err != nil {
 		return r, Refusef("destination %s: %v", d.Ref(), err)
 	}
+	if owner.Imitates(text) {
+		return r, Refusef("destination %s: description: it holds an ownership mark, which is this engine's to write", d.Ref())
+	}
 	r.description = owner.For(e.mount.ID, s.Name).Append(text)
 	if tags := r.settings.TagsOf(custom); len(tags) > 0 {
 		r.tags = tags
@@ -186,7 +215,7 @@ func (e *Engine) resolve(s *Secret, d *Destination, byRules rule.Settings, versi
 	}
 	if !r.perKey() {
 		r.remoteName, err = r.name(s, kind.Limits.Name, "")
-	} else if s.Settings.RemoteName != "" {
+	} else if s.Settings.RemoteName != "" || s.Settings.RemoteNames[d.Ref()] != "" {
 		err = Refusef("destination %s: remote_name names one remote secret, and granularity secret-key makes one for each key; leave remote_name empty or use secret_name_template", d.Ref())
 	}
 	return r, err
@@ -206,8 +235,8 @@ func (r resolved) text(what, text string) (string, error) {
 
 // name is the remote name of the secret, or of one of its keys.
 func (r resolved) name(s *Secret, limit provider.NameRule, key string) (string, error) {
-	if s.Settings.RemoteName != "" {
-		return s.Settings.RemoteName, nil
+	if exact := firstSet(s.Settings.RemoteNames[r.destination], s.Settings.RemoteName); exact != "" {
+		return exact, nil
 	}
 	template := remotename.Default(r.perKey())
 	if text := valueOf(r.settings.SecretNameTemplate); text != "" {
