@@ -63,6 +63,9 @@ func replace(command string) string {
 // fresh are the sections that begin with a Vault without the plugin mounted.
 var fresh = map[string]bool{"": true, "## Install it in your Vault": true}
 
+// stories are the pages whose sections go on from each other, with one Vault.
+var stories = map[string]bool{"docs/application-teams.md": true, "docs/rules-and-names.md": true}
+
 // running is a section being executed.
 type running struct {
 	t   *testing.T
@@ -72,7 +75,7 @@ type running struct {
 
 func TestTheExamplesRun(t *testing.T) {
 	programs := harness.Require(t)
-	for _, name := range []string{"README.md", "docs/application-teams.md", "docs/operations.md", "docs/alicloud-kms.md", "docs/huawei-csms.md"} {
+	for _, name := range []string{"README.md", "docs/application-teams.md", "docs/rules-and-names.md", "docs/operations.md", "docs/alicloud-kms.md", "docs/huawei-csms.md"} {
 		var order []string
 		sections := map[string][]block{}
 		for _, b := range readPage(t, name).blocks {
@@ -81,7 +84,7 @@ func TestTheExamplesRun(t *testing.T) {
 			}
 			sections[b.section] = append(sections[b.section], b)
 		}
-		if name == "docs/application-teams.md" { // one story
+		if stories[name] {
 			order = []string{"all"}
 			sections["all"] = readPage(t, name).blocks
 		}
