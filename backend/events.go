@@ -19,7 +19,7 @@ import (
 // capability for that of the secret's status.
 func (b *backend) announce(ctx context.Context, event engine.Event) error {
 	path := "status/" + event.Secret
-	err := logical.SendEvent(ctx, b, string(event.Kind),
+	metadata := []string{
 		logical.EventMetadataPath, path,
 		logical.EventMetadataDataPath, path,
 		logical.EventMetadataOperation, event.Operation,
@@ -28,7 +28,11 @@ func (b *backend) announce(ctx context.Context, event engine.Event) error {
 		fieldState, string(event.State),
 		"error_class", string(event.Class),
 		fieldVersion, strconv.FormatUint(event.Version, 10),
-	)
+	}
+	if event.Key != "" {
+		metadata = append(metadata, "key", event.Key)
+	}
+	err := logical.SendEvent(ctx, b, string(event.Kind), metadata...)
 	if errors.Is(err, framework.ErrNoEvents) {
 		return nil
 	}

@@ -40,8 +40,8 @@ func (b *bus) SendEvent(_ context.Context, kind logical.EventType, event *logica
 		parts = append(parts, name+"="+fields[name].GetStringValue())
 		delete(fields, name)
 	}
-	for name := range fields {
-		parts = append(parts, "and "+name)
+	for name, value := range fields {
+		parts = append(parts, name+"="+value.GetStringValue())
 	}
 	b.sent = append(b.sent, strings.Join(parts, " "))
 	return nil
@@ -128,6 +128,31 @@ func TestEventsTellOfTransitions(t *testing.T) {
 				t.Errorf("they are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		})
+	}
+}
+
+func TestEventsNameTheKeyOfAReplicaOfOneKey(t *testing.T) {
+	m, region, b := newMountWithBus(t)
+	region.Before(func(op, name string) error {
+		if op == providertest.OpCreate && strings.Contains(name, "bad") {
+			return providertest.Failure(provider.ClassPermission)
+		}
+		return nil
+	})
+	m.write("rules/all", map[string]any{
+		"match": "**", "destinations": "memory/main", "granularity": "secret-key", "secret_name_template": "{{ .SecretBaseName }}-{{ .SecretKey }}",
+	})
+	m.write("secrets/x", map[string]any{"data": map[string]any{"good": "1", "bad": "2"}})
+	until(t, "two events", func() bool { return len(b.events()) == 2 })
+	m.b.Cleanup(t.Context())
+	got := b.events()
+	slices.Sort(got)
+	want := []string{
+		"cloudsync/failed operation=replicate state=blocked error_class=permission version=0 key=bad",
+		"cloudsync/replicated operation=replicate state=in_sync error_class= version=1 key=good",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("they are\n%s", strings.Join(got, "\n"))
 	}
 }
 

@@ -166,6 +166,30 @@ func TestWhatWasOutstandingBeforeARestartIsListed(t *testing.T) {
 	})
 }
 
+func TestASecretWithReplicasOfSingleKeysIsListedOnce(t *testing.T) {
+	m, region := newMount(t, providertest.Overwriting())
+	region.Before(func(op, name string) error {
+		if op == providertest.OpCreate && strings.Contains(name, "bad") {
+			return providertest.Failure(provider.ClassPermission)
+		}
+		return nil
+	})
+	m.write("rules/all", map[string]any{
+		"match": "**", "destinations": "memory/main", "granularity": "secret-key", "secret_name_template": "{{ .SecretBaseName }}-{{ .SecretKey }}",
+	})
+	m.write("secrets/x", map[string]any{"data": map[string]any{"good": "1", "bad": "2"}, "wait": 30})
+	until(t, "one of each", func() bool {
+		counts := m.counted("memory/main")
+		return counts["blocked"] == 1 && counts["in_sync"] == 1
+	})
+	for _, state := range []string{"", "blocked", "in_sync"} {
+		names, info, _ := m.pages(map[string]any{"state": state, "destination": "memory/main"})
+		if got := short(info, "x", "memory/main"); !slices.Equal(names, []string{"x"}) || got != "blocked permission" {
+			t.Errorf("with state %q the list is %v, and x is %q", state, names, got)
+		}
+	}
+}
+
 func TestAListingReadsNoMoreThanItShows(t *testing.T) {
 	m, _ := newMount(t, providertest.Overwriting())
 	for i := range 30 {

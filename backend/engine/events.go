@@ -29,6 +29,7 @@ type Event struct {
 	Kind        EventKind
 	Secret      string
 	Destination string
+	Key         string // of the secret's data, for the replica of one key
 	State       State          // or "removed"
 	Class       provider.Class // of the failure; "" without one
 	Version     uint64         // that readers at the destination get; 0 if none
@@ -92,17 +93,22 @@ func (e *Engine) tell(event Event) {
 	}
 }
 
+// eventOf is an event of a replica.
+func eventOf(kind EventKind, name, slot string, state State, operation string) Event {
+	event := Event{Kind: kind, Secret: name, Destination: slotRef(slot), State: state, Operation: operation}
+	event.Key, _ = slotKey(slot)
+	return event
+}
+
 // tellFailure tells that a replica isn't in sync, unless that was the last thing
 // told of it.
-func (e *Engine) tellFailure(name, ref string, state State, failure *Failure) {
-	before, p := e.activities.tell(name, ref, telling(state, failure))
+func (e *Engine) tellFailure(name, slot string, state State, failure *Failure) {
+	before, p := e.activities.tell(name, slot, telling(state, failure))
 	if before == p.told {
 		return
 	}
-	event := Event{
-		Kind: EventFailed, Secret: name, Destination: ref, State: state, Class: failure.Class,
-		Version: p.served, Operation: operationReplicate,
-	}
+	event := eventOf(EventFailed, name, slot, state, operationReplicate)
+	event.Class, event.Version = failure.Class, p.served
 	if p.removing {
 		event.Operation = operationRemove
 	}
@@ -111,22 +117,21 @@ func (e *Engine) tellFailure(name, ref string, state State, failure *Failure) {
 
 // tellOutcome tells what a convergence has led to, if that is new. What is tried
 // again is told by who does so.
-func (e *Engine) tellOutcome(name, ref string, r *Replica, changed bool) {
+func (e *Engine) tellOutcome(name, slot string, r *Replica, changed bool) {
 	if r.Failure != nil {
 		if r.State == StateBlocked {
-			e.tellFailure(name, ref, r.State, r.Failure)
+			e.tellFailure(name, slot, r.State, r.Failure)
 		}
 		return
 	}
-	if before, _ := e.activities.tell(name, ref, ""); before == "" && !changed {
+	if before, _ := e.activities.tell(name, slot, ""); before == "" && !changed {
 		return
 	}
-	event := Event{
-		Kind: EventReplicated, Secret: name, Destination: ref, State: r.State,
-		Version: r.Observed.Current.Version.Number, Operation: operationReplicate,
-	}
+	event := eventOf(EventReplicated, name, slot, r.State, operationReplicate)
 	if r.State == StateWithdrawn {
-		event.Operation, event.Version = operationWithdraw, 0
+		event.Operation = operationWithdraw
+	} else {
+		event.Version = r.Observed.Current.Version.Number
 	}
 	e.tell(event)
 }
@@ -142,14 +147,14 @@ func telling(state State, failure *Failure) string {
 
 // tell notes the failure that is told of a replica, "" for none, and returns the
 // one before and a copy of the progress; two empty ones without outstanding work.
-func (as *activities) tell(name, destination, failure string) (before string, now progress) {
+func (as *activities) tell(name, slot, failure string) (before string, now progress) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	a := as.byName[name]
-	if a == nil || a.progress[destination] == nil {
+	if a == nil || a.progress[slot] == nil {
 		return "", progress{}
 	}
-	p := a.progress[destination]
+	p := a.progress[slot]
 	before, p.told = p.told, failure
 	return before, *p
 }

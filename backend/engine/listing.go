@@ -61,8 +61,10 @@ type Query struct {
 
 // Listing is a page of secrets.
 type Listing struct {
-	Names    []string                     // in order
-	Replicas map[string]map[string]Listed // by name, and slot
+	Names []string // in order
+	// Replicas are where they stand, by name and destination; of several at one
+	// destination the one that needs most attention.
+	Replicas map[string]map[string]Listed
 	// Next is what After must be for the next page; "" at the end. A page may have
 	// fewer names than asked for, or none, before the end.
 	Next string
@@ -151,13 +153,19 @@ func (e *Engine) listStored(ctx context.Context, q Query) (*Listing, error) {
 }
 
 // add adds a secret if it has a replica that is asked for.
-func (l *Listing) add(q Query, name string, replicas map[string]Listed) {
-	for destination, r := range replicas {
-		if q.matches(destination, r.State) {
-			l.Names = append(l.Names, name)
-			l.Replicas[name] = replicas
-			return
+func (l *Listing) add(q Query, name string, bySlot map[string]Listed) {
+	found := false
+	byDestination := map[string]Listed{}
+	for slot, r := range bySlot {
+		found = found || q.matches(slot, r.State)
+		ref := slotRef(slot)
+		if other, has := byDestination[ref]; !has || slices.Index(States(), r.State) < slices.Index(States(), other.State) {
+			byDestination[ref] = r
 		}
+	}
+	if found {
+		l.Names = append(l.Names, name)
+		l.Replicas[name] = byDestination
 	}
 }
 

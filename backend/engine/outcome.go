@@ -54,7 +54,7 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 		if err := e.dropReplica(ctx, s, slot); err != nil {
 			return err
 		}
-		e.tell(Event{Kind: EventReplicated, Secret: name, Destination: slotRef(slot), State: removed, Operation: operationRemove})
+		e.tell(eventOf(EventReplicated, name, slot, removed, operationRemove))
 		e.finish(s)
 		return nil
 	}
@@ -71,7 +71,7 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 		}
 	}
 	e.report(name, slot, generation, replica, next, out.requestIDs)
-	e.tellOutcome(name, slotRef(slot), next, changed)
+	e.tellOutcome(name, slot, next, changed)
 	if next.Observed.Known {
 		e.activities.cleared(name, slot, doubt)
 	} else {

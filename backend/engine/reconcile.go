@@ -125,7 +125,7 @@ func (e *Engine) rest(t task, until time.Time, failure *Failure) {
 	t.report(e, func(p *progress) {
 		p.state, p.failure, p.nextRetry = StateRetrying, failure, until
 	})
-	e.tellFailure(t.name, t.ref, StateRetrying, failure)
+	e.tellFailure(t.name, t.slot, StateRetrying, failure)
 	t.queue.addAfter(t.queued, max(t.queue.lane(t.queued), quota.Retry), time.Until(until))
 }
 
@@ -140,7 +140,7 @@ func (e *Engine) retry(t task, cause error) {
 		}
 		p.state, p.failure, p.attempts, p.nextRetry = StateRetrying, failure, attempts, time.Now().Add(delay)
 	})
-	e.tellFailure(t.name, t.ref, StateRetrying, failure)
+	e.tellFailure(t.name, t.slot, StateRetrying, failure)
 	if provider.IsAmbiguous(cause) {
 		e.activities.doubt(t.name, t.slot)
 	}
