@@ -29,7 +29,7 @@ type Event struct {
 	Kind        EventKind
 	Secret      string
 	Destination string
-	Key         string // of the secret's data, for the replica of one key
+	Key         string         // of the secret's data, for the replica of one key
 	State       State          // or "removed"
 	Class       provider.Class // of the failure; "" without one
 	Version     uint64         // that readers at the destination get; 0 if none

@@ -53,6 +53,8 @@ var descriptions = []described{
 	{path: "secrets/{name}/versions/{id}", get: "cloudsync-read-secret-version", delete: "cloudsync-destroy-secret-version"},
 	{path: "rollback/{name}", post: "cloudsync-roll-back-secret", fields: []string{"version", "cas", "wait"}},
 	{path: "status", get: "cloudsync-read-status"},
+	{path: "status/", get: "cloudsync-list-status"},
+	{path: "metrics", get: "cloudsync-read-metrics"},
 	{path: "status/{name}", get: "cloudsync-read-secret-status"},
 	{path: "sync/{name}", post: "cloudsync-sync-secret", fields: []string{"wait"}},
 	{
