@@ -87,6 +87,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.destinationPaths(),
 			b.rulePaths(),
 			b.rekeyPaths(),
+			b.infoPaths(),
 			b.statusPaths(),
 			b.metricsPaths(),
 			b.configPaths(),

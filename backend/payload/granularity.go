@@ -14,6 +14,9 @@ const (
 	PerKey    Granularity = "secret-key"  // one for each key of its data
 )
 
+// Granularities are all granularities.
+func Granularities() []Granularity { return []Granularity{PerSecret, PerKey} }
+
 // ParseGranularity reads a granularity; "" stays "".
 func ParseGranularity(text string) (Granularity, error) {
 	switch g := Granularity(text); g {

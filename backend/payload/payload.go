@@ -33,6 +33,9 @@ const (
 	Binary Format = "binary" // the bytes that are base64 under Key, in the cloud's binary form
 )
 
+// Formats are all formats.
+func Formats() []Format { return []Format{JSON, Raw, Binary} }
+
 // ParseFormat reads a format; "" stays "".
 func ParseFormat(text string) (Format, error) {
 	switch f := Format(text); f {

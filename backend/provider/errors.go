@@ -6,6 +6,8 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,6 +53,9 @@ var classRules = map[Class]classRule{
 	ClassKMS:         {false, true, "make the KMS key usable for the destination's credentials, or choose another, then sync the secret"},
 	ClassInternal:    {true, false, "if it lasts, report it with code and request id"},
 }
+
+// Classes are all classes, sorted.
+func Classes() []Class { return slices.Sorted(maps.Keys(classRules)) }
 
 // Recovers tells whether an error of this class may end by itself, so that
 // trying again makes sense.

@@ -32,6 +32,10 @@ type Kind struct {
 	// name share them. It is no secret.
 	Account func(Config) string
 
+	// Prototype is a destination that was never opened. By its interfaces it tells
+	// what those of the type can do; no method of it is called.
+	Prototype Destination
+
 	// Open makes a destination without any network traffic. An error is class
 	// Invalid and names the setting at fault.
 	Open func(Config) (Destination, error)

@@ -44,6 +44,15 @@ var functions = map[string]function{
 	}},
 }
 
+// FunctionUsages are examples of how templates use each function, by its name.
+func FunctionUsages() map[string]string {
+	usages := make(map[string]string, len(functions))
+	for name, f := range functions {
+		usages[name] = "{{ " + f.usage + " }}"
+	}
+	return usages
+}
+
 // replace replaces each find in text. An empty find is nowhere.
 func replace(find, by, text string) (string, error) {
 	if find == "" {

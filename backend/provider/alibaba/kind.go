@@ -48,9 +48,10 @@ var Kind = provider.Kind{
 		Description: "KMS instance (kst-...) that new secrets are made in; the KMS key must be one of the same instance. " +
 			"Empty for the account's default",
 	}},
-	Quotas:  quotasOf,
-	Account: accountOf,
-	Open:    open,
+	Quotas:    quotasOf,
+	Account:   accountOf,
+	Open:      open,
+	Prototype: (*destination)(nil),
 }
 
 // maxData is the largest SecretData, in bytes: CreateSecret's page since 2025.

@@ -33,6 +33,7 @@ var Kind = provider.Kind{
 	Quotas:       quotasOf,
 	Account:      accountOf,
 	Open:         open,
+	Prototype:    (*destination)(nil),
 }
 
 // Settings of this kind.

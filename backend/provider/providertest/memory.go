@@ -87,6 +87,8 @@ func (m *Memory) Kind() provider.Kind {
 		Quotas:  func(provider.Config) []provider.Quota { return slices.Clone(m.model.Quotas) },
 		Account: func(c provider.Config) string { return c.AccessKeyID },
 		Open:    m.open,
+
+		Prototype: withAbilities(&destination{}, m.model.Abilities),
 	}
 	if m.model.Abilities.Overwrites {
 		kind.CurrentVersionID = "SSM_Current"

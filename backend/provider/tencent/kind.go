@@ -30,6 +30,7 @@ var Kind = provider.Kind{
 	Quotas:           quotasOf,
 	Account:          accountOf,
 	Open:             open,
+	Prototype:        (*destination)(nil),
 }
 
 // limits are from the field descriptions of API version 2019-09-23, and for
