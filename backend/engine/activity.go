@@ -20,9 +20,6 @@ type activity struct {
 	generation uint64
 	progress   map[string]*progress // by slot
 	changed    chan struct{}        // closed when progress changes, then replaced
-	// due is when the live version stops being live by itself; zero if never. The
-	// activity, and with it the mark, lasts until then.
-	due time.Time
 }
 
 // progress is how far one replica of a secret has come.
@@ -40,6 +37,9 @@ type progress struct {
 	// convergence clears only the one that it began with.
 	doubt   uint64
 	running bool // a convergence is at work
+	// due is when the version that it serves stops being live by itself; zero if
+	// never. The secret's mark stays until then.
+	due time.Time
 	// unclaimed is set while the replica can't be, and has no claim to its name.
 	unclaimed bool
 
@@ -269,24 +269,24 @@ func (as *activities) converged(name string, destinations []string) bool {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	a := as.byName[name]
-	if a == nil || !a.due.IsZero() {
+	if a == nil {
 		return false
 	}
 	for _, destination := range destinations {
 		p := a.progress[destination]
-		if p == nil || !p.done(a.generation) {
+		if p == nil || !p.done(a.generation) || !p.due.IsZero() {
 			return false
 		}
 	}
 	return true
 }
 
-// expect notes when the live version stops being live by itself.
-func (as *activities) expect(name string, due time.Time) {
+// expect notes when the version that a replica serves stops being live by itself.
+func (as *activities) expect(name, slot string, due time.Time) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	if a := as.byName[name]; a != nil {
-		a.due = due
+	if a := as.byName[name]; a != nil && a.progress[slot] != nil {
+		a.progress[slot].due = due
 	}
 }
 

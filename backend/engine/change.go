@@ -100,16 +100,11 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 			return Changed{}, err
 		}
 	}
-	claimed, err := e.claimAll(ctx, before, next)
+	claimed, err := e.secure(ctx, before, next)
 	if err != nil {
 		return Changed{}, err
 	}
 	defer e.settleClaims(claimed)
-	if len(before.Replicas)+len(next.Replicas) > 0 {
-		if err := e.begin(ctx, next); err != nil {
-			return Changed{}, err
-		}
-	}
 	changed, err := e.commit(ctx, c, before, next, altered, claimed)
 	// From here on a convergence sees the change; one that began before doesn't
 	// count as its end.

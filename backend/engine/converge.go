@@ -25,6 +25,8 @@ type convergence struct {
 	o    *opened
 	name string // of the remote secret
 	slot string
+	// values is where the KV store reads during the convergence.
+	values *readOnce
 
 	want  plan.Desired
 	value provider.Value // of want, once it is loaded

@@ -67,13 +67,14 @@ type Engine struct {
 	mount     mountRecord
 
 	locks       []*locksutil.LockEntry // by secret name
-	claimLock   sync.Mutex             // over claiming, and over checking and storing a claim
+	claimLock   sync.RWMutex           // held for writing by who looks at all claims of a destination
+	claimLocks  []*locksutil.LockEntry // by claim id, over checking and storing a claim
 	sweeps      map[string]int         // by destination: how often one became necessary; under destLock
-	claiming    map[string]string      // claim id to secret, for claims whose secret isn't stored yet
-	claimCounts claimCounts            // under claimLock
-	destLock    sync.Mutex             // over changing a destination
-	openLock    sync.Mutex             // over opening a lane and deleting a destination's record
-	ruleLock    sync.Mutex             // over changing a rule; taken after destLock
+	claiming    sync.Map               // claim id to secret, for claims whose secret isn't stored yet
+	claimCounts claimCounts
+	destLock    sync.Mutex // over changing a destination
+	openLock    sync.Mutex // over opening a lane and deleting a destination's record
+	ruleLock    sync.Mutex // over changing a rule; taken after destLock
 	rules       atomic.Pointer[rule.Set]
 	sweeping    sweeping
 	place       atomic.Pointer[placeRecord] // never nil
@@ -103,7 +104,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{
 		storage: storage, store: o.Store, log: o.Logger, userAgent: o.UserAgent,
 		kinds:       map[string]provider.Kind{},
-		claiming:    map[string]string{},
+		claimLocks:  locksutil.CreateLocks(),
 		sweeps:      map[string]int{},
 		locks:       locksutil.CreateLocks(),
 		replicators: replicators{byRef: map[string]*replicator{}},
@@ -288,6 +289,7 @@ func (e *Engine) ChangeConfig(ctx context.Context, change func(c *Config)) error
 	next := before
 	change(&next)
 	if err := configs.Put(ctx, e.storage, "", &next); err != nil {
+		e.config.Store(nil) // it may be in storage or not
 		return err
 	}
 	e.config.Store(&next)
@@ -311,9 +313,7 @@ func (e *Engine) Invalidate(key string) {
 		e.records.drop(id)
 	}
 	if id, found := strings.CutPrefix(key, claims.Prefix); found {
-		e.claimLock.Lock()
 		e.claimCounts.forget(path.Dir(id))
-		e.claimLock.Unlock()
 	}
 	if ref, found := strings.CutPrefix(key, destinations.Prefix); found {
 		if r := e.replicators.remove(ref); r != nil {

@@ -58,7 +58,7 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 		e.finish(s)
 		return nil
 	}
-	e.activities.expect(name, out.due)
+	e.activities.expect(name, slot, out.due)
 	next := replica.advance(out, e.failure)
 	changed := !replica.same(next)
 	if changed || s.Born.IsZero() && !out.born.IsZero() {

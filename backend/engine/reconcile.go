@@ -189,7 +189,8 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 	if s.Replicas[slot] == nil {
 		return outcome{stale: true}, nil
 	}
-	meta, err := e.store.ReadMetadata(ctx, e.storage, name)
+	values := e.readOnce()
+	meta, err := e.store.ReadMetadata(ctx, values, name)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -208,7 +209,7 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 	}
 	have := replica.Observed
 	have.Known = have.Known && !doubtful
-	c := &convergence{e: e, o: o, name: replica.RemoteName, slot: slot, have: have, tagsFailure: replica.TagsFailure}
+	c := &convergence{e: e, o: o, values: values, name: replica.RemoteName, slot: slot, have: have, tagsFailure: replica.TagsFailure}
 	out := outcome{remoteName: replica.RemoteName}
 	if meta != nil {
 		out.born = meta.CreatedTime
@@ -364,7 +365,7 @@ var errKeyGone = errors.New("the live version doesn't have the key")
 
 // readValue reads the version that should be live.
 func (e *Engine) readValue(ctx context.Context, c *convergence, s *Secret, r resolved, live uint64) error {
-	version, err := e.store.ReadVersion(ctx, e.storage, s.Name, live)
+	version, err := e.store.ReadVersion(ctx, c.values, s.Name, live)
 	if err != nil {
 		return err
 	}

@@ -338,7 +338,8 @@ func (e *Engine) resettle(ctx context.Context, name string) (s *Secret, altered 
 	if err != nil || before.Deleting {
 		return before, false, err
 	}
-	meta, err := e.store.ReadMetadata(ctx, e.storage, name)
+	values := e.readOnce()
+	meta, err := e.store.ReadMetadata(ctx, values, name)
 	if err != nil || meta == nil {
 		return before, false, err
 	}
@@ -354,7 +355,7 @@ func (e *Engine) resettle(ctx context.Context, name string) (s *Secret, altered 
 			if live == 0 {
 				return nil, nil
 			}
-			version, err := e.store.ReadVersion(ctx, e.storage, name, live)
+			version, err := e.store.ReadVersion(ctx, values, name, live)
 			if err != nil || version == nil {
 				return nil, err
 			}
