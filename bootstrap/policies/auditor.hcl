@@ -1,0 +1,41 @@
+# Auditor: sees which secrets there are, where each is, under which name, key and
+# tags, by which rule, and whether it is in sync. Sees no value and changes nothing.
+
+path "cloudsync/status" {
+  capabilities = ["read", "list"]
+}
+
+path "cloudsync/status/*" {
+  capabilities = ["read"]
+}
+
+path "cloudsync/rules" {
+  capabilities = ["list"]
+}
+
+path "cloudsync/rules/*" {
+  capabilities = ["read", "list"]
+}
+
+# Settings and which credentials are set, never the credentials.
+path "cloudsync/destinations" {
+  capabilities = ["list"]
+}
+
+path "cloudsync/destinations/*" {
+  capabilities = ["read", "list"]
+}
+
+path "cloudsync/config" {
+  capabilities = ["read"]
+}
+
+# Names and times of versions, custom metadata. Not data/ and not secrets/, which
+# have the values; subkeys/ has the keys of the data.
+path "cloudsync/metadata/*" {
+  capabilities = ["read", "list"]
+}
+
+path "cloudsync/metrics" {
+  capabilities = ["read"]
+}

@@ -1,0 +1,66 @@
+# Platform operator: says which secrets go where, runs the mount, and sees where
+# everything stands. Sees no value and no credential.
+#
+# Whoever may write destinations can have secrets sent to an account of his own.
+# That is for the destination admin, not here.
+
+# The rules, and what a change of one would do.
+path "cloudsync/rules" {
+  capabilities = ["list"]
+}
+
+path "cloudsync/rules/*" {
+  capabilities = ["create", "read", "update", "delete", "list"]
+}
+
+# Settings of destinations, without credentials, and harmless live calls.
+path "cloudsync/destinations" {
+  capabilities = ["list"]
+}
+
+path "cloudsync/destinations/*" {
+  capabilities = ["read", "list"]
+}
+
+path "cloudsync/destinations/+/+/check" {
+  capabilities = ["update"]
+}
+
+# Pausing the mount, how long writes wait, how many versions are kept.
+path "cloudsync/config" {
+  capabilities = ["read", "update"]
+}
+
+# Where replicas stand, and trying them again.
+path "cloudsync/status" {
+  capabilities = ["read", "list"]
+}
+
+path "cloudsync/status/*" {
+  capabilities = ["read"]
+}
+
+path "cloudsync/sync/*" {
+  capabilities = ["update"]
+}
+
+# Another KMS key for a replica that is there.
+path "cloudsync/rekey/*" {
+  capabilities = ["update"]
+}
+
+path "cloudsync/metrics" {
+  capabilities = ["read"]
+}
+
+# The exception to a rule: settings of one secret. Never its value, and only of a
+# secret that is there ("create" is missing).
+path "cloudsync/secrets/*" {
+  capabilities = ["update"]
+
+  denied_parameters = {
+    "data"   = []
+    "value"  = []
+    "binary" = []
+  }
+}
