@@ -88,6 +88,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.rulePaths(),
 			b.rekeyPaths(),
 			b.infoPaths(),
+			b.lookupPaths(),
 			b.statusPaths(),
 			b.metricsPaths(),
 			b.configPaths(),
@@ -121,7 +122,7 @@ func titles(kinds []provider.Kind) string {
 // may, before it is begun, and every question about work to the one that does it.
 func forwarded(paths []*framework.Path) []*framework.Path {
 	for _, path := range paths {
-		aboutWork := strings.HasPrefix(path.Pattern, "status") || path.Pattern == metricsPath
+		aboutWork := strings.HasPrefix(path.Pattern, "status") || strings.HasPrefix(path.Pattern, lookupPrefix) || path.Pattern == metricsPath
 		for operation, handler := range path.Operations {
 			served, ok := handler.(*framework.PathOperation)
 			changes := operation != logical.ReadOperation && operation != logical.ListOperation

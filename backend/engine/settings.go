@@ -235,23 +235,29 @@ func (r resolved) text(what, text string) (string, error) {
 
 // name is the remote name of the secret, or of one of its keys.
 func (r resolved) name(s *Secret, limit provider.NameRule, key string) (string, error) {
+	compiled, err := r.compile(s, limit, key)
+	return compiled.Name, err
+}
+
+// compile is as name, and tells how the name came about.
+func (r resolved) compile(s *Secret, limit provider.NameRule, key string) (remotename.Result, error) {
 	if exact := firstSet(s.Settings.RemoteNames[r.destination], s.Settings.RemoteName); exact != "" {
-		return exact, nil
+		return remotename.Result{Name: exact, Full: exact, Change: remotename.Unchanged}, nil
 	}
 	template := remotename.Default(r.perKey())
 	if text := valueOf(r.settings.SecretNameTemplate); text != "" {
 		var err error
 		if template, err = remotename.Parse(text); err != nil {
-			return "", Refusef("%v", err)
+			return remotename.Result{}, Refusef("%v", err)
 		}
 	}
 	fields := r.fields
 	fields.SecretKey = key
 	named, err := template.Execute(fields, limit)
 	if err != nil {
-		return "", Refusef("%v", err)
+		return remotename.Result{}, Refusef("%v", err)
 	}
-	return named.Name, nil
+	return named, nil
 }
 
 // encode returns the value that the replica should hold.
