@@ -150,7 +150,7 @@ func readRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fram
 	}
 	encodeDefaults(stored.Settings, fieldTags, data)
 	if s := stored.Sweep; s != nil {
-		data["sweep"] = map[string]any{"since": encodeTime(s.Since), "examined": s.Examined, "affected": s.Affected}
+		data["sweep"] = encodeSweep(*s)
 	}
 	return &logical.Response{Data: data}, nil
 }

@@ -98,6 +98,8 @@ var overviewFields = map[string]*framework.FieldSchema{
 	"queue_depth":          field(framework.TypeInt, "Replicas that wait for a worker right now."),
 	"oldest_pending_since": field(framework.TypeString, "When the oldest outstanding change was made; empty if nothing is outstanding."),
 	"oldest_pending_age":   field(framework.TypeInt64, "Age of the oldest outstanding change in seconds."),
+	"taking_up":            field(framework.TypeBool, "Whether the work of before the start isn't all known yet; until then counts may show it as in sync."),
+	"sweeps":               field(framework.TypeMap, "Changes of rules and destinations that secrets are still to follow, by path: since when, how many were examined, how many are affected."),
 	"paused":               field(framework.TypeBool, "Whether remote changes are paused."),
 	"replicating":          field(framework.TypeBool, "Whether this node is the one that calls the clouds."),
 	"mount_id":             field(framework.TypeString, "The id in the ownership marks of this mount."),
@@ -146,9 +148,23 @@ func readOverview(ctx context.Context, e *engine.Engine, _ *logical.Request, _ *
 		fieldDestinations: destinations, "health": health, "states": states, "replicas": replicas,
 		"queue_depth": queued, "outstanding": outstanding,
 		"oldest_pending_since": encodeTime(overview.PendingSince), "oldest_pending_age": age(overview.PendingSince),
+		"taking_up": overview.TakingUp, "sweeps": encodeSweeps(overview.Sweeps),
 		"paused": overview.Paused, "replicating": e.Started(), "mount_id": overview.MountID,
 		"plugin_version": version.Version, "plugin_commit": version.Commit, "destination_types": slices.Sorted(maps.Keys(e.Kinds())),
 	}}, nil
+}
+
+// encodeSweeps describes changes that secrets are still to follow.
+func encodeSweeps(sweeps map[string]engine.SweepStatus) map[string]any {
+	encoded := map[string]any{}
+	for path, s := range sweeps {
+		encoded[path] = encodeSweep(s)
+	}
+	return encoded
+}
+
+func encodeSweep(s engine.SweepStatus) map[string]any {
+	return map[string]any{"since": encodeTime(s.Since), "examined": s.Examined, "affected": s.Affected}
 }
 
 // age is the age of a time in seconds, 0 for none.

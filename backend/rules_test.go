@@ -440,3 +440,25 @@ func TestOneKeyCanBeSentAlone(t *testing.T) {
 		t.Errorf("%v %v", resp, err)
 	}
 }
+
+func TestADestinationThatTakesMoreThanBeforeGetsWhatRulesSend(t *testing.T) {
+	m, region := newMount(t, providertest.Overwriting())
+	m.write("destinations/memory/main", map[string]any{"allowed_paths": "team-b/**"})
+	m.write("rules/all", map[string]any{"match": "**", "destinations": "memory/main"})
+	m.kv("team-a/x", map[string]any{"n": "1"})
+	m.awaitSettled()
+	if names := region.Names(); len(names) != 0 {
+		t.Fatalf("the cloud has %v", names)
+	}
+	if resp := m.kv("team-a/x", map[string]any{"n": "2"}); len(resp.Warnings) > 0 {
+		t.Errorf("warnings %v", resp.Warnings)
+	}
+	m.write("destinations/memory/main", map[string]any{"allowed_paths": ""})
+	until(t, "the secret", func() bool { return len(region.Names()) == 1 })
+	m.awaitSettled()
+	m.write("destinations/memory/main", map[string]any{"allowed_paths": "team-b/**"})
+	until(t, "the end of the replica", func() bool { return m.replica("team-a/x") == nil })
+	if left, _ := region.Secret("team-a_x"); left.State != provider.StateEnabled || strings.Contains(left.Description, testMark) {
+		t.Errorf("it is left as %+v", left)
+	}
+}

@@ -5,12 +5,14 @@ package engine
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
 )
 
 // ListDestinations returns the names of the destinations of a type, or the
@@ -76,8 +78,8 @@ func (e *Engine) PutDestination(ctx context.Context, d *Destination) error {
 		r.add(queued, quota.Retry)
 	}
 	if sweep != "" {
-		e.sweeps[d.Ref()]++
-		e.background(func(ctx context.Context) { e.sweep(ctx, d.Ref(), sweep) })
+		change := e.sweeping.begin(sweepOfDestination(d.Ref()))
+		e.background(func(ctx context.Context) { e.sweep(ctx, d.Ref(), sweep, change) })
 	}
 	return nil
 }
@@ -95,8 +97,14 @@ func (e *Engine) mayReplace(ctx context.Context, d *Destination) (sweep, error) 
 		return "", nil
 	}
 	holder, err := e.anyHolder(ctx, d.Ref())
-	if err != nil || holder == "" {
+	if err != nil {
 		return "", err
+	}
+	if holder == "" {
+		if slices.Equal(old.AllowedPaths, d.AllowedPaths) {
+			return "", nil
+		}
+		return needed, nil // rules may send it more than before
 	}
 	if old.Region != d.Region {
 		return "", Refusef("destination %s has replicas in region %s, such as that of secret %q; create another destination for region %s and give it to the secrets instead", d.Ref(), old.Region, holder, d.Region)
@@ -140,12 +148,11 @@ func (e *Engine) background(work func(ctx context.Context)) {
 	e.work.Go(func() { work(ctx) })
 }
 
-// sweep marks and queues every secret with a replica at the destination, until
-// it has done so. What fails delays nothing else, and is tried again.
-func (e *Engine) sweep(ctx context.Context, ref string, how sweep) {
-	e.destLock.Lock()
-	change := e.sweeps[ref]
-	e.destLock.Unlock()
+// sweep settles, marks and queues every secret with a replica at the destination,
+// and those that rules send there, until it has done so. What fails delays nothing
+// else, and is tried again.
+func (e *Engine) sweep(ctx context.Context, ref string, how sweep, change int) {
+	what := sweepOfDestination(ref)
 	var ids []string
 	e.persist(ctx, "list the replicas of destination "+ref, func() (err error) {
 		ids, err = claims.List(ctx, e.storage, ref+"/")
@@ -153,26 +160,72 @@ func (e *Engine) sweep(ctx context.Context, ref string, how sweep) {
 	})
 	e.persist(ctx, "look through the replicas of destination "+ref, func() error {
 		var err error
-		ids, err = retained(ctx, ids, func(id string) error { return e.sweepClaim(ctx, ref, ref+"/"+id, how) })
+		ids, err = retained(ctx, ids, func(id string) error {
+			e.sweeping.examined(what, change)
+			return e.sweepClaim(ctx, ref, ref+"/"+id, how)
+		})
 		return err
+	})
+	e.persist(ctx, "look through the secrets that rules send to destination "+ref, func() error {
+		return e.sweepSent(ctx, ref, how)
 	})
 	e.persist(ctx, "note that the replicas of destination "+ref+" are looked through", func() error {
 		return e.endSweep(ctx, ref, change)
 	})
 }
 
-// retained does work for each id and returns those for which it failed.
-func retained(ctx context.Context, ids []string, work func(id string) error) (failed []string, err error) {
-	var errs []error
-	for _, id := range ids {
-		if ctx.Err() != nil {
-			return failed, ctx.Err()
-		}
-		if err := work(id); err != nil {
-			failed, errs = append(failed, id), append(errs, err)
-		}
+// sweepSent looks through the secrets that rules send to the destination and that
+// have no replica there: it may take them now.
+func (e *Engine) sweepSent(ctx context.Context, ref string, how sweep) error {
+	set, err := e.ruleSet(ctx)
+	if err != nil {
+		return err
 	}
-	return failed, errors.Join(errs...)
+	if !slices.ContainsFunc(set.Rules(), func(r *rule.Rule) bool { return slices.Contains(r.Destinations, ref) }) {
+		return nil
+	}
+	return e.eachSecret(ctx, func(name string) error {
+		if !slices.Contains(sentTo(set, name), ref) {
+			return nil
+		}
+		s, err := e.load(ctx, name)
+		if err != nil || s.goesTo(ref) {
+			return err
+		}
+		return e.touch(ctx, name, ref, how)
+	})
+}
+
+// retained does work for each id, for some at a time, and returns those for which
+// it failed, with one of the errors.
+func retained(ctx context.Context, ids []string, work func(id string) error) (failed []string, err error) {
+	next := make(chan string)
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	for range min(sweepers, len(ids)) {
+		workers.Go(func() {
+			for id := range next {
+				failure := ctx.Err()
+				if failure == nil {
+					failure = work(id)
+				}
+				if failure != nil {
+					mu.Lock()
+					failed, err = append(failed, id), failure
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, id := range ids {
+		next <- id
+	}
+	close(next)
+	workers.Wait()
+	if len(failed) > 1 {
+		err = fmt.Errorf("%d of %d failed, one with: %w", len(failed), len(ids), err)
+	}
+	return failed, err
 }
 
 func (e *Engine) sweepClaim(ctx context.Context, ref, id string, how sweep) error {
@@ -189,11 +242,15 @@ func (e *Engine) endSweep(ctx context.Context, ref string, change int) error {
 	e.destLock.Lock()
 	defer e.destLock.Unlock()
 	stored, err := destinations.Get(ctx, e.storage, ref)
-	if err != nil || stored == nil || e.sweeps[ref] != change {
+	if err != nil || stored == nil || !e.sweeping.current(sweepOfDestination(ref), change) {
 		return err
 	}
 	stored.Sweep = ""
-	return destinations.Put(ctx, e.storage, ref, stored)
+	if err := destinations.Put(ctx, e.storage, ref, stored); err != nil {
+		return err
+	}
+	e.sweeping.end(sweepOfDestination(ref), change)
+	return nil
 }
 
 // touch marks a secret and queues it at one destination.
@@ -229,7 +286,7 @@ func (e *Engine) resumeSweeps(ctx context.Context) {
 				return err
 			})
 			if stored != nil && stored.Sweep != "" {
-				e.sweep(ctx, ref, stored.Sweep)
+				e.sweep(ctx, ref, stored.Sweep, e.sweeping.begin(sweepOfDestination(ref)))
 			}
 		})
 	}

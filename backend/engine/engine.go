@@ -69,7 +69,6 @@ type Engine struct {
 	locks       []*locksutil.LockEntry // by secret name
 	claimLock   sync.RWMutex           // held for writing by who looks at all claims of a destination
 	claimLocks  []*locksutil.LockEntry // by claim id, over checking and storing a claim
-	sweeps      map[string]int         // by destination: how often one became necessary; under destLock
 	claiming    sync.Map               // claim id to secret, for claims whose secret isn't stored yet
 	claimCounts claimCounts
 	destLock    sync.Mutex // over changing a destination
@@ -88,6 +87,7 @@ type Engine struct {
 	events      *events
 	tidying     chan struct{} // has an entry when the journal is to be cleaned
 	resumed     atomic.Bool   // every mark of an earlier life was taken up
+	takenUp     chan struct{} // closed then
 
 	life    sync.Mutex // over what follows
 	stopped bool
@@ -104,8 +104,8 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	e := &Engine{
 		storage: storage, store: o.Store, log: o.Logger, userAgent: o.UserAgent,
 		kinds:       map[string]provider.Kind{},
+		takenUp:     make(chan struct{}),
 		claimLocks:  locksutil.CreateLocks(),
-		sweeps:      map[string]int{},
 		locks:       locksutil.CreateLocks(),
 		replicators: replicators{byRef: map[string]*replicator{}},
 		journal:     newJournal(storage),
@@ -402,6 +402,7 @@ func (e *Engine) resume(ctx context.Context) {
 	})
 	if ctx.Err() == nil {
 		e.resumed.Store(true)
+		close(e.takenUp)
 	}
 }
 

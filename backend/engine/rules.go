@@ -86,7 +86,7 @@ func (e *Engine) Rule(ctx context.Context, name string) (*RuleStatus, error) {
 	}
 	status := &RuleStatus{Rule: stored.Rule}
 	if stored.Sweep != nil {
-		status.Sweep = e.sweeping.status(name, stored.Sweep.Since)
+		status.Sweep = e.sweeping.status(sweepOfRule(name), stored.Sweep.Since)
 	}
 	return status, nil
 }
@@ -199,7 +199,7 @@ func (e *Engine) changeRule(ctx context.Context, name string, change func(set *r
 		return err
 	}
 	e.rules.Store(nil)
-	number := e.sweeping.begin(name)
+	number := e.sweeping.begin(sweepOfRule(name))
 	e.background(func(ctx context.Context) { e.sweepRule(ctx, name, number) })
 	return nil
 }
@@ -235,16 +235,16 @@ func (e *Engine) sweepRule(ctx context.Context, name string, change int) {
 		return
 	}
 	e.persist(ctx, "apply rule "+name, func() error {
-		e.sweeping.restart(name, change)
+		e.sweeping.restart(sweepOfRule(name), change)
 		return e.eachSecret(ctx, func(secret string) error {
-			if !e.sweeping.current(name, change) {
+			if !e.sweeping.current(sweepOfRule(name), change) {
 				return errReplaced
 			}
-			e.sweeping.examined(name, change)
+			e.sweeping.examined(sweepOfRule(name), change)
 			if !affected(secret) {
 				return nil
 			}
-			e.sweeping.affected(name, change)
+			e.sweeping.affected(sweepOfRule(name), change)
 			return e.followRule(ctx, secret)
 		})
 	})
@@ -296,7 +296,7 @@ func (e *Engine) followRule(ctx context.Context, name string) error {
 func (e *Engine) endRuleSweep(ctx context.Context, name string, change int) error {
 	e.ruleLock.Lock()
 	defer e.ruleLock.Unlock()
-	if !e.sweeping.current(name, change) {
+	if !e.sweeping.current(sweepOfRule(name), change) {
 		return nil
 	}
 	stored, err := e.storedRule(ctx, name)
@@ -310,7 +310,7 @@ func (e *Engine) endRuleSweep(ctx context.Context, name string, change int) erro
 		err = rules.Put(ctx, e.storage, name, stored)
 	}
 	if err == nil {
-		e.sweeping.end(name, change)
+		e.sweeping.end(sweepOfRule(name), change)
 	}
 	return err
 }
@@ -323,7 +323,7 @@ func (e *Engine) resumeRules(ctx context.Context) {
 		return err
 	})
 	for _, name := range names {
-		change := e.sweeping.begin(name)
+		change := e.sweeping.begin(sweepOfRule(name))
 		e.background(func(ctx context.Context) { e.sweepRule(ctx, name, change) })
 	}
 }

@@ -17,6 +17,11 @@ type Overview struct {
 	PendingSince time.Time
 	Paused       bool
 	MountID      string
+	// TakingUp is set while the work of before the start isn't all known yet.
+	TakingUp bool
+	// Sweeps are the changes of rules and destinations that secrets are still to
+	// follow, by their paths.
+	Sweeps map[string]SweepStatus
 }
 
 // DestinationStatus is where one destination stands.
@@ -40,6 +45,22 @@ type DestinationStatus struct {
 	Throttled int64 // calls so far
 }
 
+// longestTakeUp is how long a request waits for what was pending at the start to
+// be known.
+const longestTakeUp = 5 * time.Second
+
+// awaitTakenUp waits a while until what was pending at the start is known.
+func (e *Engine) awaitTakenUp(ctx context.Context) {
+	if !e.Started() || e.resumed.Load() {
+		return
+	}
+	select {
+	case <-e.takenUp:
+	case <-time.After(longestTakeUp):
+	case <-ctx.Done():
+	}
+}
+
 // Overview counts without reading the secrets: what is in sync is what isn't
 // outstanding.
 func (e *Engine) Overview(ctx context.Context) (*Overview, error) {
@@ -51,7 +72,8 @@ func (e *Engine) Overview(ctx context.Context) (*Overview, error) {
 	if err != nil {
 		return nil, err
 	}
-	overview := &Overview{Destinations: map[string]DestinationStatus{}, Paused: config.Paused, MountID: e.mount.ID}
+	e.awaitTakenUp(ctx)
+	overview := &Overview{Destinations: map[string]DestinationStatus{}, Paused: config.Paused, MountID: e.mount.ID, Sweeps: e.sweeping.all(), TakingUp: e.Started() && !e.resumed.Load()}
 	for _, ref := range refs {
 		if overview.Destinations[ref], err = e.destinationStatus(ctx, ref); err != nil {
 			return nil, err

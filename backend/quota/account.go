@@ -59,7 +59,7 @@ func (a *Accounts) Open(key string, quotas []provider.Quota, perSecond float64) 
 	shared.users++
 	p := &Pacer{accounts: a, key: key, account: shared, quotas: quotas}
 	if perSecond > 0 {
-		p.own = newBucket(perSecond)
+		p.own = newBucket(perSecond, 1)
 	}
 	return p
 }
@@ -116,7 +116,7 @@ func (p *Pacer) bucket(operation string) *bucket {
 	defer p.account.mu.Unlock()
 	b := p.account.buckets[q.Group]
 	if b == nil {
-		b = newBucket(q.PerSecond * share)
+		b = newBucket(q.PerSecond, share)
 		p.account.buckets[q.Group] = b
 	}
 	return b

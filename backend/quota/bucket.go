@@ -20,11 +20,11 @@ const (
 	// After a throttled call a bucket rests, and then goes on with slower times
 	// the rate, from which it recovers by the recovery share of the full rate
 	// with each interval in which no call is throttled.
-	rest             = 500 * time.Millisecond
-	slower           = 0.6
+	rest             = 300 * time.Millisecond
+	slower           = 0.75
 	slowest          = 0.05 // of the full rate
 	recovery         = 0.1  // of the full rate
-	recoveryInterval = 2 * time.Second
+	recoveryInterval = time.Second
 
 	// longestRest bounds what a service may ask for.
 	longestRest = 5 * time.Minute
@@ -32,14 +32,18 @@ const (
 	longestNap = time.Second
 )
 
-// bucket is a token bucket whose tokens go to the most urgent lane that waits,
-// and within a lane to who came first.
+// bucket lets calls pass at a rate, the most urgent lane that waits first, and
+// within a lane who came first. However late its timers fire, no window of time
+// sees more calls than it may, and what a late timer held up is made up for.
 type bucket struct {
 	mu        sync.Mutex
 	full      rate.Limit
-	limiter   *rate.Limiter
+	limiter   *rate.Limiter // spreads the calls within a window, and slows down
+	window    time.Duration
+	admitted  []time.Time // the last calls, as many as a window may see; a ring
+	oldest    int         // in admitted
 	waiting   [laneCount][]*waiter
-	handing   bool      // a goroutine hands out tokens
+	handing   bool      // a goroutine lets waiters pass
 	until     time.Time // no call before
 	throttled time.Time // last
 	recovered time.Time // last step
@@ -47,27 +51,47 @@ type bucket struct {
 
 type waiter struct{ admitted chan struct{} }
 
-// newBucket makes a bucket for some calls per second.
-func newBucket(perSecond float64) *bucket {
-	full := rate.Limit(perSecond)
-	return &bucket{full: full, limiter: rate.NewLimiter(full, burst(full))}
+// newBucket makes a bucket for a share of some calls per second.
+func newBucket(perSecond, share float64) *bucket {
+	calls := max(1, int(perSecond))
+	return &bucket{
+		full:     rate.Limit(perSecond),
+		limiter:  rate.NewLimiter(rate.Limit(perSecond), max(1, calls/10)),
+		window:   time.Duration(float64(calls) / (perSecond * share) * float64(time.Second)),
+		admitted: make([]time.Time, calls),
+	}
 }
 
-// burst is how many tokens a bucket saves up: enough that a timer that fires a
-// little late loses none, and too few to exceed the rate within any second.
-func burst(full rate.Limit) int { return 1 + int(full/100) }
+// admit notes that a call passes now, if it may; otherwise it returns how long to
+// wait. The caller holds the lock.
+func (b *bucket) admit(now time.Time) (delay time.Duration, ok bool) {
+	for _, free := range []time.Time{b.until, b.admitted[b.oldest].Add(b.window)} {
+		if free.After(now) {
+			return free.Sub(now), false
+		}
+	}
+	token := b.limiter.ReserveN(now, 1)
+	if delay := token.DelayFrom(now); delay > 0 {
+		token.CancelAt(now)
+		return delay, false
+	}
+	b.admitted[b.oldest] = now
+	b.oldest = (b.oldest + 1) % len(b.admitted)
+	return 0, true
+}
 
-// enter takes a token for a call of the lane, waiting for it as long as ctx
-// allows.
+// enter lets a call of the lane pass, waiting for its turn as long as ctx allows.
 func (b *bucket) enter(ctx context.Context, lane Lane) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	b.mu.Lock()
 	b.recover()
-	if !b.handing && !time.Now().Before(b.until) && b.limiter.Allow() {
-		b.mu.Unlock()
-		return nil
+	if !b.handing {
+		if _, ok := b.admit(time.Now()); ok {
+			b.mu.Unlock()
+			return nil
+		}
 	}
 	w := &waiter{admitted: make(chan struct{})}
 	b.waiting[lane] = append(b.waiting[lane], w)
@@ -92,7 +116,7 @@ func (b *bucket) leave(lane Lane, w *waiter) {
 	b.waiting[lane] = slices.DeleteFunc(b.waiting[lane], func(other *waiter) bool { return other == w })
 }
 
-// handOut gives tokens to waiters until none is left.
+// handOut lets waiters pass until none is left.
 func (b *bucket) handOut() {
 	for {
 		delay, more := b.next()
@@ -103,8 +127,8 @@ func (b *bucket) handOut() {
 	}
 }
 
-// next admits the first waiter if there is a token, and returns how long to
-// wait for the next one. It is false in more when nobody waits.
+// next lets waiters pass as long as calls may, and returns how long to wait for
+// the next one. It is false in more when nobody waits.
 func (b *bucket) next() (delay time.Duration, more bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -116,12 +140,7 @@ func (b *bucket) next() (delay time.Duration, more bool) {
 			b.handing = false
 			return 0, false
 		}
-		if now.Before(b.until) {
-			return b.until.Sub(now), true
-		}
-		token := b.limiter.ReserveN(now, 1)
-		if delay := token.DelayFrom(now); delay > 0 {
-			token.CancelAt(now)
+		if delay, ok := b.admit(now); !ok {
 			return delay, true
 		}
 		close(b.waiting[lane][0].admitted)
