@@ -96,3 +96,21 @@ func TestANodeThatDoesNotReplicateServesTheStatus(t *testing.T) {
 		t.Errorf("after the other node removed it there are %v replicas", got)
 	}
 }
+
+func TestQuestionsAboutWorkGoToTheNodeThatDoesIt(t *testing.T) {
+	m, _ := newMount(t, providertest.Overwriting())
+	for _, asked := range []struct {
+		path      string
+		operation logical.Operation
+	}{
+		{"status", logical.ReadOperation},
+		{"status/", logical.ListOperation},
+		{"status/team-a/db", logical.ReadOperation},
+		{"metrics", logical.ReadOperation},
+	} {
+		served := m.b.Route(asked.path).Operations[asked.operation]
+		if served == nil || !served.Properties().ForwardPerformanceStandby {
+			t.Errorf("%s %s isn't forwarded by a standby", asked.operation, asked.path)
+		}
+	}
+}

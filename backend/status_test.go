@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -109,6 +110,34 @@ func TestEndingTheWaitForAStatusDoesNotEndTheReplication(t *testing.T) {
 	}
 }
 
+func TestALookThatFindsNothingNewStoresNoRecord(t *testing.T) {
+	m, region := newMount(t, providertest.LabelMoving())
+	m.write("secrets/x", map[string]any{"value": "one", "destinations": "memory/main"})
+	look := func(endpoint string) {
+		region.ResetCalls()
+		m.write("destinations/memory/main", map[string]any{"endpoint": endpoint})
+		until(t, "the look", func() bool { return region.Count(providertest.OpDescribe) > 0 })
+		m.awaitSettled()
+	}
+	look("https://one.example") // it may find more than a creation tells
+	var stored atomic.Int64
+	m.storage.fail(func(operation, key string) error {
+		if operation == "put" && strings.HasPrefix(key, "secret/") {
+			stored.Add(1)
+		}
+		return nil
+	})
+	// The calls have other ids than the last time.
+	region.Before(providertest.Once(providertest.OpDescribe, providertest.Failure(provider.ClassThrottled)))
+	look("https://two.example")
+	if ids, _ := m.replica("x")["request_ids"].([]string); len(ids) == 0 {
+		t.Error("the status has no request ids")
+	}
+	if got := stored.Load(); got > 0 {
+		t.Errorf("the record was stored %d times, for the ids of the calls alone", got)
+	}
+}
+
 func TestTheStatusHasTheRequestIDsOfTheLastCalls(t *testing.T) {
 	m, region := newMount(t, providertest.Overwriting())
 	ids := func() []string {
@@ -170,6 +199,9 @@ func TestTheCountsAddUpWhateverHappens(t *testing.T) {
 	var accesses atomic.Int64
 	m.storage.fail(func(operation, key string) error {
 		if broken.Load() && operation != "get" && accesses.Add(1)%3 == 0 {
+			if operation == "delete" && strings.HasPrefix(key, "claim/") {
+				_ = m.storage.Storage.Delete(context.Background(), key) // it fails after its effect
+			}
 			return fmt.Errorf("%s %s: injected by the test", operation, key)
 		}
 		return nil
