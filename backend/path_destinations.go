@@ -206,7 +206,7 @@ func writeDestination(kind provider.Kind) handler {
 // decodeDestination applies the given parameters.
 func decodeDestination(kind provider.Kind, d *framework.FieldData, next *engine.Destination) error {
 	for name, target := range map[string]*string{
-		fieldRegion: &next.Region, fieldEndpoint: &next.Endpoint, fieldCACert: &next.CACert,
+		fieldRegion: &next.Region, fieldEndpoint: &next.Endpoint,
 		fieldAuthMethod: &next.AuthMethod, fieldAccessKeyID: &next.AccessKeyID,
 		fieldCurrentVersionID: &next.CurrentVersionID,
 	} {
@@ -217,6 +217,7 @@ func decodeDestination(kind provider.Kind, d *framework.FieldData, next *engine.
 			*target = strings.TrimSpace(*text)
 		}
 	}
+	assign(&next.CACert, given[string](d, fieldCACert))
 	decodeCredential(d, fieldAccessKeySecret, &next.AccessKeySecret)
 	decodeCredential(d, fieldSecurityToken, &next.SecurityToken)
 	assign(&next.RecoveryWindowDays, given[int](d, fieldRecoveryWindowDays))
@@ -266,7 +267,7 @@ func readDestination(kind provider.Kind) handler {
 		data := map[string]any{
 			fieldRegion: destination.Region, fieldEndpoint: destination.Endpoint, fieldCACert: destination.CACert,
 			fieldAuthMethod: destination.AuthMethod, fieldRecoveryWindowDays: destination.RecoveryWindowDays,
-			fieldAllowedPaths: destination.AllowedPaths, fieldMaxRequestsPerSecond: destination.MaxRequestsPerSecond,
+			fieldAllowedPaths: listOf(destination.AllowedPaths), fieldMaxRequestsPerSecond: destination.MaxRequestsPerSecond,
 			fieldDisabled: destination.Disabled,
 			"credentials": map[string]any{
 				fieldAccessKeyID:     destination.AccessKeyID != "",

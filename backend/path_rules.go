@@ -145,8 +145,8 @@ func readRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fram
 		return nil, err
 	}
 	data := map[string]any{
-		fieldName: stored.Name, fieldMatch: stored.Match, fieldExclude: stored.Exclude,
-		fieldDestinations: stored.Destinations, fieldAllowedDestinations: stored.AllowedDestinations,
+		fieldName: stored.Name, fieldMatch: listOf(stored.Match), fieldExclude: listOf(stored.Exclude),
+		fieldDestinations: listOf(stored.Destinations), fieldAllowedDestinations: listOf(stored.AllowedDestinations),
 	}
 	encodeDefaults(stored.Settings, fieldTags, data)
 	if s := stored.Sweep; s != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/hashicorp/vault/sdk/framework"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/engine"
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
 )
 
@@ -87,23 +86,27 @@ func decodeList(d *framework.FieldData, name string, target *[]string) {
 	}
 }
 
-// encodeDefaults puts every setting into an answer, also those that aren't set.
+// encodeDefaults puts every setting into an answer, also those that aren't set,
+// in the form in which it can be written.
 func encodeDefaults(s rule.Settings, tags string, to map[string]any) {
 	to[fieldKMSKeyID] = textOf(s.KMSKeyID)
-	to[tags] = s.Tags
+	to[tags] = map[string]string{}
+	if len(s.Tags) > 0 {
+		to[tags] = s.Tags
+	}
 	to[fieldDescription] = textOf(s.Description)
 	to[fieldFormat] = textOf(s.Format)
 	to[fieldValueKey] = textOf(s.ValueKey)
 	to[fieldGranularity] = textOf(s.Granularity)
-	if s.Granularity == nil {
-		to[fieldGranularity] = string(payload.PerSecret)
-	}
-	to[fieldIncludeKeys] = s.IncludeKeys
-	to[fieldExcludeKeys] = s.ExcludeKeys
+	to[fieldIncludeKeys] = listOf(s.IncludeKeys)
+	to[fieldExcludeKeys] = listOf(s.ExcludeKeys)
 	to[fieldSecretNameTemplate] = textOf(s.SecretNameTemplate)
 	to[fieldDeletionPolicy] = textOf(s.DeletionPolicy)
-	to[fieldCustomMetadataTags] = s.CustomMetadataTags
+	to[fieldCustomMetadataTags] = listOf(s.CustomMetadataTags)
 }
+
+// listOf is a list that JSON shows as one, also without elements.
+func listOf(list []string) []string { return append([]string{}, list...) }
 
 func textOf[T ~string](p *T) string {
 	if p == nil {
