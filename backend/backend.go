@@ -89,6 +89,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.rekeyPaths(),
 			b.infoPaths(),
 			b.lookupPaths(),
+			b.keysPaths(),
 			b.statusPaths(),
 			b.metricsPaths(),
 			b.configPaths(),
