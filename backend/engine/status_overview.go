@@ -73,7 +73,10 @@ func (e *Engine) Overview(ctx context.Context) (*Overview, error) {
 		return nil, err
 	}
 	e.awaitTakenUp(ctx)
-	overview := &Overview{Destinations: map[string]DestinationStatus{}, Paused: config.Paused, MountID: e.mount.ID, Sweeps: e.sweeping.all(), TakingUp: e.Started() && !e.resumed.Load()}
+	overview := &Overview{
+		Destinations: map[string]DestinationStatus{}, Paused: config.Paused, MountID: e.mount.ID,
+		Sweeps: e.sweeping.all(), TakingUp: e.Started() && !e.resumed.Load(),
+	}
 	for _, ref := range refs {
 		if overview.Destinations[ref], err = e.destinationStatus(ctx, ref); err != nil {
 			return nil, err
