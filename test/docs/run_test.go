@@ -137,6 +137,9 @@ func begin(t *testing.T, programs harness.Programs, fresh bool) *running {
 			vault.Write("destinations/"+c.ref(), c.destination(endpoint))
 		}
 	}
+	if err := os.CopyFS(filepath.Join(r.dir, "bootstrap"), os.DirFS(filepath.Join(root, "bootstrap"))); err != nil {
+		t.Fatal(err)
+	}
 	r.file("key", account.AccessKeySecret)
 	r.file("db.json", `{"user":"app","password":"correct horse"}`+"\n")
 	return r
