@@ -196,6 +196,9 @@ func (j *journal) put(name string, since time.Time) error {
 		if err != nil {
 			return err
 		}
+		if full := j.open; full != nil && len(full.marks) == 0 && !j.dirty[full] {
+			delete(j.pages, full.id)
+		}
 		j.open = &page{id: id, marks: map[string]time.Time{}}
 		j.pages[id] = j.open
 	}
