@@ -4,12 +4,8 @@
 package engine
 
 import (
-	"cmp"
 	"context"
-<<<<<<< ours
 	"fmt"
-=======
->>>>>>> theirs
 	"slices"
 	"strings"
 	"sync"
@@ -178,7 +174,6 @@ func (e *Engine) sweep(ctx context.Context, ref string, how sweep, change int) {
 	})
 }
 
-<<<<<<< ours
 // sweepSent looks through the secrets that rules send to the destination and that
 // have no replica there: it may take them now.
 func (e *Engine) sweepSent(ctx context.Context, ref string, how sweep) error {
@@ -196,17 +191,6 @@ func (e *Engine) sweepSent(ctx context.Context, ref string, how sweep) error {
 		s, err := e.load(ctx, name)
 		if err != nil || s.goesTo(ref) {
 			return err
-=======
-// retained does work for each id and returns those for which it failed or, since
-// ctx was done, wasn't done, with the first of their errors.
-func retained(ctx context.Context, ids []string, work func(id string) error) (failed []string, err error) {
-	for i, id := range ids {
-		if ctx.Err() != nil {
-			return append(failed, ids[i:]...), ctx.Err()
-		}
-		if failure := work(id); failure != nil {
-			failed, err = append(failed, id), cmp.Or(err, failure)
->>>>>>> theirs
 		}
 		return e.touch(ctx, name, ref, how)
 	})
@@ -233,7 +217,6 @@ func retained(ctx context.Context, ids []string, work func(id string) error) (fa
 			}
 		})
 	}
-<<<<<<< ours
 	for _, id := range ids {
 		next <- id
 	}
@@ -242,8 +225,6 @@ func retained(ctx context.Context, ids []string, work func(id string) error) (fa
 	if len(failed) > 1 {
 		err = fmt.Errorf("%d of %d failed, one with: %w", len(failed), len(ids), err)
 	}
-=======
->>>>>>> theirs
 	return failed, err
 }
 
