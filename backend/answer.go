@@ -165,6 +165,14 @@ func warning(status *engine.SecretStatus, r engine.ReplicaStatus) string {
 	}
 }
 
+// warned answers with warnings alone, or with nothing without any.
+func warned(warnings []string, err error) (*logical.Response, error) {
+	if err != nil || len(warnings) == 0 {
+		return nil, err
+	}
+	return &logical.Response{Warnings: warnings}, nil
+}
+
 // subject begins a sentence about a replica.
 func subject(r engine.ReplicaStatus) string {
 	switch {

@@ -199,7 +199,7 @@ func writeDestination(kind provider.Kind) handler {
 		if err := decodeDestination(kind, d, &next); err != nil {
 			return nil, err
 		}
-		return nil, e.PutDestination(ctx, &next)
+		return warned(e.PutDestination(ctx, &next))
 	}
 }
 

@@ -43,10 +43,9 @@ func readKeys(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fram
 	if limit < 1 || limit > mostListed {
 		return nil, engine.Refusef("limit is %d; it has to be from 1 to %d", limit, mostListed)
 	}
-	report, err := e.ReportKeys(ctx, engine.KeyQuery{
-		Destination: d.Get(fieldDestination).(string), KMSKeyID: d.Get(fieldKMSKeyID).(string),
-		After: d.Get(fieldAfter).(string), Limit: limit,
-	})
+	query := engine.KeyQuery{Destination: d.Get(fieldDestination).(string), After: d.Get(fieldAfter).(string), Limit: limit}
+	query.KMSKeyID = d.Get(fieldKMSKeyID).(string)
+	report, err := e.ReportKeys(ctx, query)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func rekey(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framewo
 	if err != nil {
 		return nil, err
 	}
-	resp := &logical.Response{Data: map[string]any{}}
+	resp := &logical.Response{Data: map[string]any{}, Warnings: changed.Warnings}
 	status, err := awaitStatus(ctx, e, name, changed.Generation, given[int](d, fieldWait))
 	if err != nil {
 		resp.AddWarning(fmt.Sprintf("the new key is stored, but the replication status can't be read: %v", err))

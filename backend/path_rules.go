@@ -136,7 +136,7 @@ func writeRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fra
 	if err != nil {
 		return nil, err
 	}
-	return nil, e.PutRule(ctx, r)
+	return warned(e.PutRule(ctx, r))
 }
 
 func readRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {

@@ -340,6 +340,7 @@ func apply(ctx context.Context, e *engine.Engine, d *framework.FieldData, change
 			}
 		}
 	}
+	resp.Warnings = append(resp.Warnings, changed.Warnings...)
 	status, err := awaitStatus(ctx, e, change.Name, changed.Generation, given[int](d, fieldWait))
 	if err != nil {
 		// The write itself succeeded and must not be answered as a failure.

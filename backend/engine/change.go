@@ -78,12 +78,23 @@ type Changed struct {
 	Response   *logical.Response // of the KV store, nil for settings alone
 	Generation uint64            // to wait for; 0 if the secret has no replicas
 	TakenAway  []string          // destinations that the secret no longer names
+	Warnings   []string          // of KMS keys of which isn't known whether they can be used
 }
 
 // Apply carries out a change. A *RefusedError means that nothing was stored. A
 // refusal by the KV store (a failed check-and-set, say) is in the response, as
 // the store gave it. Replication goes on after Apply returns; see Wait.
 func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
+	warnings, err := e.checkSecretKeys(ctx, c)
+	if err != nil {
+		return Changed{}, err
+	}
+	changed, err := e.apply(ctx, c)
+	changed.Warnings = warnings
+	return changed, err
+}
+
+func (e *Engine) apply(ctx context.Context, c Change) (Changed, error) {
 	defer e.lock(c.Name)()
 	before, err := e.load(ctx, c.Name)
 	if err != nil {

@@ -47,8 +47,16 @@ func (e *Engine) refs(ctx context.Context) ([]string, error) {
 // PutDestination creates or replaces a destination. A *RefusedError means that
 // nothing was stored. Replicas that wait for the destination are tried again,
 // and when settings changed that replicas depend on, all of them are looked
-// through in the background.
-func (e *Engine) PutDestination(ctx context.Context, d *Destination) error {
+// through in the background. Warnings name a KMS key of which isn't known whether
+// it can be used.
+func (e *Engine) PutDestination(ctx context.Context, d *Destination) (warnings []string, err error) {
+	if warnings, err = e.checkDestinationKey(ctx, d); err != nil {
+		return nil, err
+	}
+	return warnings, e.putDestination(ctx, d)
+}
+
+func (e *Engine) putDestination(ctx context.Context, d *Destination) error {
 	e.destLock.Lock()
 	defer e.destLock.Unlock()
 	kind, found := e.kinds[d.Type]

@@ -144,9 +144,13 @@ func (e *Engine) checkRule(ctx context.Context, set *rule.Set, r rule.Rule) erro
 }
 
 // PutRule creates or replaces a rule. A *RefusedError means that nothing was
-// stored. The secrets that the change touches follow in the background.
-func (e *Engine) PutRule(ctx context.Context, r rule.Rule) error {
-	return e.changeRule(ctx, r.Name, func(set *rule.Set, stored *ruleRecord) (*ruleRecord, error) {
+// stored. The secrets that the change touches follow in the background. Warnings
+// are as in [Engine.PutDestination].
+func (e *Engine) PutRule(ctx context.Context, r rule.Rule) (warnings []string, err error) {
+	if warnings, err = e.checkRuleKey(ctx, r); err != nil {
+		return nil, err
+	}
+	return warnings, e.changeRule(ctx, r.Name, func(set *rule.Set, stored *ruleRecord) (*ruleRecord, error) {
 		if err := e.checkRule(ctx, set, r); err != nil {
 			return nil, err
 		}
