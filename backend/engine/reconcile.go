@@ -45,6 +45,7 @@ func (e *Engine) storeSecret(ctx context.Context, s *Secret) error {
 	id := e.mount.id(s.Name)
 	e.records.drop(id)
 	if s.isEmpty() {
+		defer e.records.drop(id) // somebody may have read it meanwhile
 		return secrets.Delete(ctx, e.storage, id)
 	}
 	if err := secrets.Put(ctx, e.storage, id, s); err != nil {
