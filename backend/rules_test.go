@@ -385,31 +385,6 @@ func TestALongNameIsShortenedWithAHash(t *testing.T) {
 	}
 }
 
-func TestAPlannedRuleChangesNothingAndTellsWhatItWould(t *testing.T) {
-	m, region := newMount(t, providertest.Overwriting())
-	m.write("rules/all", map[string]any{"match": "team-a/**", "destinations": "memory/main"})
-	m.kv("team-a/x", map[string]any{"n": "1"})
-	m.kv("team-b/x", map[string]any{"n": "1"})
-	m.awaitSettled()
-	calls := region.Count("")
-	stored := m.storage.dump(t)
-	resp := m.write("rules/all/plan", map[string]any{"match": "team-b/**", "tags": "a=b"})
-	if resp.Data["matched"] != 1 || resp.Data["affected"] != 2 {
-		t.Errorf("%v", resp.Data)
-	}
-	changes := fmt.Sprint(resp.Data["changes"])
-	if !containsAll(changes, "team-a/x", "team-b/x", "team-b_x") {
-		t.Error(changes)
-	}
-	resp = m.write("rules/all/plan", map[string]any{"delete": true})
-	if resp.Data["affected"] != 1 {
-		t.Errorf("%v", resp.Data)
-	}
-	if region.Count("") != calls || fmt.Sprint(m.storage.dump(t)) != fmt.Sprint(stored) {
-		t.Error("the plan called the cloud or changed the storage")
-	}
-}
-
 func TestARuleHoldsSecretsToItsDestinations(t *testing.T) {
 	m, _ := newMount(t, providertest.Overwriting())
 	m.write("destinations/memory/other", map[string]any{"region": "r2", "access_key_id": "id", "access_key_secret": "s"})

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -66,6 +67,7 @@ func (e *Engine) PlanRule(ctx context.Context, name string, next *rule.Rule, lim
 		return nil, Refusef("%v", err)
 	}
 	preview := &Preview{}
+	names := newNameUse{}
 	var mu sync.Mutex
 	err = e.eachSecret(ctx, func(secret string) error {
 		matched := slices.ContainsFunc(after.For(secret), func(m rule.Match) bool { return m.Rule.Name == name })
@@ -83,6 +85,7 @@ func (e *Engine) PlanRule(ctx context.Context, name string, next *rule.Rule, lim
 		if len(changes)+len(refused) > 0 {
 			preview.Affected++
 		}
+		names.note(changes)
 		preview.Changes = append(preview.Changes, changes...)
 		preview.Refused = append(preview.Refused, refused...)
 		if len(preview.Changes) > 2*limit {
@@ -93,15 +96,49 @@ func (e *Engine) PlanRule(ctx context.Context, name string, next *rule.Rule, lim
 		}
 		return err
 	})
+	preview.Refused = append(preview.Refused, names.collisions()...)
 	preview.Changes, preview.Refused = cut(preview.Changes, limit), cut(preview.Refused, limit)
 	return preview, err
 }
 
-// cut keeps the first ones by name.
+// newNameUse are the secrets that a change gives each remote name to, by
+// destination and name.
+type newNameUse map[[2]string][]string
+
+func (u newNameUse) note(changes []PlannedChange) {
+	for _, c := range changes {
+		if c.To != "" && (c.What == "replica" || c.What == "remote_name") {
+			at := [2]string{slotRef(c.Destination), c.To}
+			u[at] = append(u[at], c.Secret)
+		}
+	}
+}
+
+// collisions are the secrets that would come to a name together with another.
+// Which of them gets it isn't known before.
+func (u newNameUse) collisions() []PlannedChange {
+	var refused []PlannedChange
+	for at, secrets := range u {
+		slices.Sort(secrets)
+		for i, secret := range secrets[1:] {
+			refused = append(refused, taken(secret, at[0], at[1], secrets[i]))
+		}
+	}
+	return refused
+}
+
+func taken(secret, destination, remoteName, by string) PlannedChange {
+	return PlannedChange{Secret: secret, Destination: destination, What: "refused", To: fmt.Sprintf(
+		"secret %q has or would have the remote name %q too, and one of both would be blocked; use a template that tells them apart", by, remoteName)}
+}
+
+// cut keeps the first ones by name, each once.
 func cut(changes []PlannedChange, limit int) []PlannedChange {
-	slices.SortFunc(changes, func(a, b PlannedChange) int {
+	order := func(a, b PlannedChange) int {
 		return cmp.Or(strings.Compare(a.Secret, b.Secret), strings.Compare(a.Destination, b.Destination), strings.Compare(a.What, b.What))
-	})
+	}
+	slices.SortFunc(changes, order)
+	changes = slices.CompactFunc(changes, func(a, b PlannedChange) bool { return order(a, b) == 0 })
 	return slices.Clip(changes[:min(limit, len(changes))])
 }
 
@@ -117,16 +154,26 @@ func (e *Engine) compare(ctx context.Context, name string, before, after *rule.S
 	}
 	for slot, next := range willBe {
 		now, there := is[slot]
-		switch {
-		case next["refused"] != "":
+		if next["refused"] != "" {
 			refused = append(refused, PlannedChange{Secret: name, Destination: slot, What: "refused", To: next["refused"]})
-		case !there:
+			continue
+		}
+		if !there {
 			changes = append(changes, PlannedChange{Secret: name, Destination: slot, What: "replica", To: next["remote_name"]})
-		default:
+		} else {
 			for what, to := range next {
 				if from := now[what]; from != to {
 					changes = append(changes, PlannedChange{Secret: name, Destination: slot, What: what, From: from, To: to})
 				}
+			}
+		}
+		if ref, to := slotRef(slot), next["remote_name"]; now["remote_name"] != to {
+			holding, err := e.Lookup(ctx, ref, to)
+			if err != nil {
+				return nil, nil, err
+			}
+			if holding.Secret != "" && holding.Secret != name {
+				refused = append(refused, taken(name, ref, to, holding.Secret))
 			}
 		}
 	}

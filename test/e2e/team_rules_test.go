@@ -239,6 +239,9 @@ func TestASecretThatCannotFollowARuleIsBlockedAndKeepsWhatItHas(t *testing.T) {
 	if changes, _ := planned.Data["changes"].([]any); len(changes) != 6 || number(t, planned.Data["affected"]) != 2 {
 		t.Errorf("the plan is %v", planned.Data)
 	}
+	if refused, _ := planned.Data["refused"].([]any); len(refused) != 3 || !strings.Contains(asJSON(t, refused[0]), "a/db") {
+		t.Errorf("the plan foresees %v", refused)
+	}
 	r.Vault.Write("rules/all", map[string]any{"secret_name_template": "{{ .SecretBaseName }}"})
 	awaitApplied(t, r, "all")
 	for _, cloud := range r.Clouds {
