@@ -192,7 +192,7 @@ func (e *Engine) sweepSent(ctx context.Context, ref string, how sweep) error {
 	if !slices.ContainsFunc(set.Rules(), func(r *rule.Rule) bool { return slices.Contains(r.Destinations, ref) }) {
 		return nil
 	}
-	return e.eachSecret(ctx, func(name string) error {
+	e.sweepSecrets(ctx, "look through the secrets that rules send to destination "+ref, func(name string) error {
 		if !slices.Contains(sentTo(set, name), ref) {
 			return nil
 		}
@@ -202,6 +202,7 @@ func (e *Engine) sweepSent(ctx context.Context, ref string, how sweep) error {
 		}
 		return e.touch(ctx, name, ref, how)
 	})
+	return nil
 }
 
 // retained does work for each id, for some at a time, and returns those for which

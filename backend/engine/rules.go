@@ -5,10 +5,8 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
@@ -198,14 +196,12 @@ func (e *Engine) changeRule(ctx context.Context, name string, change func(set *r
 			next.Sweep.Before = append(next.Sweep.Before, stored.Rule)
 		}
 	}
-	if err := rules.Put(ctx, e.storage, name, next); err != nil {
-		e.rules.Store(nil) // it may be in storage or not
-		return err
-	}
+	err = rules.Put(ctx, e.storage, name, next)
+	// Also after a failure it may be in storage.
 	e.rules.Store(nil)
 	number := e.sweeping.begin(sweepOfRule(name))
 	e.background(func(ctx context.Context) { e.sweepRule(ctx, name, number) })
-	return nil
+	return err
 }
 
 // refuseNamedByRule refuses to delete a destination that a rule names.
@@ -231,6 +227,7 @@ func (e *Engine) sweepRule(ctx context.Context, name string, change int) {
 		return err
 	})
 	if stored == nil || stored.Sweep == nil {
+		e.sweeping.end(sweepOfRule(name), change)
 		return
 	}
 	affected, err := affects(stored)
@@ -238,25 +235,20 @@ func (e *Engine) sweepRule(ctx context.Context, name string, change int) {
 		e.log.Error("a rule can't be applied to the secrets that are there", "rule", name, "error", err)
 		return
 	}
-	e.persist(ctx, "apply rule "+name, func() error {
-		e.sweeping.restart(sweepOfRule(name), change)
-		return e.eachSecret(ctx, func(secret string) error {
-			if !e.sweeping.current(sweepOfRule(name), change) {
-				return errReplaced
-			}
-			e.sweeping.examined(sweepOfRule(name), change)
-			if !affected(secret) {
-				return nil
-			}
-			e.sweeping.affected(sweepOfRule(name), change)
-			return e.followRule(ctx, secret)
-		})
+	e.sweeping.restart(sweepOfRule(name), change)
+	e.sweepSecrets(ctx, "apply rule "+name, func(secret string) error {
+		if !e.sweeping.current(sweepOfRule(name), change) {
+			return errReplaced
+		}
+		e.sweeping.examined(sweepOfRule(name), change)
+		if !affected(secret) {
+			return nil
+		}
+		e.sweeping.affected(sweepOfRule(name), change)
+		return e.followRule(ctx, secret)
 	})
 	e.persist(ctx, "note that rule "+name+" is applied", func() error { return e.endRuleSweep(ctx, name, change) })
 }
-
-// errReplaced says that a newer change of the rule is at work.
-var errReplaced = errors.New("the rule was changed again")
 
 // affects returns a function that tells which secrets a change touches.
 func affects(stored *ruleRecord) (func(string) bool, error) {
@@ -329,46 +321,5 @@ func (e *Engine) resumeRules(ctx context.Context) {
 	for _, name := range names {
 		change := e.sweeping.begin(sweepOfRule(name))
 		e.background(func(ctx context.Context) { e.sweepRule(ctx, name, change) })
-	}
-}
-
-// sweepers at once look through secrets for one rule.
-const sweepers = 8
-
-// eachSecret calls work for the name of every secret, for some at a time. It
-// returns the first error after the others have ended.
-func (e *Engine) eachSecret(ctx context.Context, work func(name string) error) error {
-	names := make(chan string)
-	var failed error
-	var once sync.Once
-	stop, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var workers sync.WaitGroup
-	for range sweepers {
-		workers.Go(func() {
-			for name := range names {
-				if err := work(name); err != nil {
-					once.Do(func() { failed = err; cancel() })
-				}
-			}
-		})
-	}
-	err := e.walk(stop, "", "", func(name string) (more bool, err error) {
-		select {
-		case names <- name:
-			return true, nil
-		case <-stop.Done():
-			return false, stop.Err()
-		}
-	})
-	close(names)
-	workers.Wait()
-	switch {
-	case errors.Is(failed, errReplaced):
-		return nil
-	case failed != nil:
-		return failed
-	default:
-		return err
 	}
 }

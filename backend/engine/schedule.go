@@ -86,7 +86,7 @@ func (e *Engine) enqueueAt(slot, name string, lane quota.Lane) {
 
 // persist calls work until it succeeds or ctx is done, ever more slowly.
 func (e *Engine) persist(ctx context.Context, what string, work func() error) {
-	for attempt := 0; ; attempt++ {
+	for attempt := 0; ctx.Err() == nil; attempt++ {
 		err := work()
 		if err == nil || ctx.Err() != nil {
 			return

@@ -4,6 +4,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -94,4 +96,87 @@ func (s *sweeping) all() map[string]SweepStatus {
 		all[path] = SweepStatus{Since: p.since, Examined: p.examined, Affected: p.affected}
 	}
 	return all
+}
+
+// sweepSecrets does work for the name of every secret, until it has done so. What
+// fails delays nothing else, and is tried again. errReplaced ends it.
+func (e *Engine) sweepSecrets(ctx context.Context, what string, work func(name string) error) {
+	e.awaitChanges()
+	var mu sync.Mutex
+	var failed []string
+	e.persist(ctx, what, func() error {
+		failed = nil
+		return e.eachSecret(ctx, func(name string) error {
+			err := work(name)
+			if err == nil || errors.Is(err, errReplaced) {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			failed = append(failed, name)
+			return nil
+		})
+	})
+	e.persist(ctx, what, func() (err error) {
+		failed, err = retained(ctx, failed, func(name string) error {
+			if err := work(name); !errors.Is(err, errReplaced) {
+				return err
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+// awaitChanges waits until no change of a secret is under way any more that began
+// before: a new secret's isn't found yet, and goes by what was in force then.
+func (e *Engine) awaitChanges() {
+	for _, entry := range e.locks {
+		entry.Lock()
+		entry.Unlock() //nolint:staticcheck // whoever held it is done
+	}
+}
+
+// errReplaced says that a newer change of the rule is at work.
+var errReplaced = errors.New("the rule was changed again")
+
+// sweepers at once look through secrets for one rule.
+const sweepers = 8
+
+// eachSecret calls work for the name of every secret, for some at a time. It
+// returns the first error after the others have ended.
+func (e *Engine) eachSecret(ctx context.Context, work func(name string) error) error {
+	names := make(chan string)
+	var failed error
+	var once sync.Once
+	stop, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var workers sync.WaitGroup
+	for range sweepers {
+		workers.Go(func() {
+			for name := range names {
+				if err := work(name); err != nil {
+					once.Do(func() { failed = err; cancel() })
+				}
+			}
+		})
+	}
+	err := e.walk(stop, "", "", func(name string) (more bool, err error) {
+		select {
+		case names <- name:
+			return true, nil
+		case <-stop.Done():
+			return false, stop.Err()
+		}
+	})
+	close(names)
+	workers.Wait()
+	switch {
+	case errors.Is(failed, errReplaced):
+		return nil
+	case failed != nil:
+		return failed
+	default:
+		return err
+	}
 }
