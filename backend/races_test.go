@@ -27,26 +27,6 @@ func until(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-func TestAConvergenceThatBeganBeforeAWriteDoesNotCountAsItsEnd(t *testing.T) {
-	m, region := newMount(t, providertest.Overwriting())
-	region.Before(providertest.Once(providertest.OpCreate, providertest.Failure(provider.ClassUnavailable)))
-	m.write("secrets/x", map[string]any{"value": "one", "destinations": "memory/main", "wait": 0})
-	until(t, "the end of the first try", func() bool { return strings.Contains(m.logs.String(), "replication failed") })
-	var once atomic.Bool
-	m.storage.fail(func(operation, key string) error {
-		// Between mark and value the retry reads the old version and sends it.
-		if operation == "put" && strings.HasPrefix(key, "secret/") && once.CompareAndSwap(false, true) {
-			until(t, "the retry", func() bool { return region.Count(providertest.OpCreate) >= 2 })
-		}
-		return nil
-	})
-	m.write("secrets/x", map[string]any{"value": "two", "description": "d"})
-	m.awaitSettled()
-	if got := current(t, region, "x"); got != "two" {
-		t.Errorf("readers get %q, and no mark is left", got)
-	}
-}
-
 func TestARetriedConvergenceThatIsHeldUpDoesNotEndALaterWrite(t *testing.T) {
 	m, region := newMount(t, providertest.Overwriting())
 	hold := region.Hold(providertest.OpCreate, "x")

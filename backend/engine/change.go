@@ -111,7 +111,7 @@ func (e *Engine) apply(ctx context.Context, c Change) (Changed, error) {
 			return Changed{}, err
 		}
 	}
-	claimed, err := e.secure(ctx, before, next)
+	claimed, err := e.reserveAll(ctx, before, next)
 	if err != nil {
 		return Changed{}, err
 	}
@@ -157,14 +157,25 @@ func (s *Secret) goesTo(ref string) bool {
 	return slices.ContainsFunc(s.at(ref), func(slot string) bool { return s.Replicas[slot].Removal == nil })
 }
 
-// commit stores what Apply prepared, after the mark.
+// commit stores what Apply prepared: claims and mark, then the record, then the
+// value. The KV store may begin at once, as long as nobody can see what it does.
 func (e *Engine) commit(ctx context.Context, c Change, before, next *Secret, altered bool, made []claimed) (Changed, error) {
-	if altered {
-		if err := e.storeSecret(ctx, next); err != nil {
-			return Changed{}, err
+	laid := make(chan struct{})
+	var unlaid error
+	go func() {
+		defer close(laid)
+		if unlaid = e.secure(ctx, before, next, made); unlaid == nil && altered {
+			unlaid = e.storeSecret(ctx, next)
 		}
+	}()
+	ground := func() error {
+		<-laid
+		return unlaid
 	}
-	changed, err := e.request(ctx, c)
+	changed, err := e.request(ctx, c, ground)
+	if err := ground(); err != nil {
+		return Changed{}, err
+	}
 	if kvstore.Failed(changed.Response, err) {
 		// A deletion that failed halfway can't be taken back; it is completed.
 		if altered && !next.Deleting {
@@ -189,11 +200,11 @@ func (e *Engine) takeBack(ctx context.Context, before *Secret, made []claimed) {
 	e.releaseClaims(ctx, before.Name, made)
 }
 
-func (e *Engine) request(ctx context.Context, c Change) (Changed, error) {
+func (e *Engine) request(ctx context.Context, c Change, ground func() error) (Changed, error) {
 	if c.Request == nil {
 		return Changed{}, nil
 	}
-	resp, err := e.store.Handle(ctx, c.Request)
+	resp, err := e.store.HandleAfter(ctx, c.Request, ground)
 	return Changed{Response: resp}, err
 }
 

@@ -41,14 +41,9 @@ func newNames(before, next *Secret) map[string]claimed {
 	return names
 }
 
-// secure claims the remote names that next has beyond before, and stores the
-// secret's mark. Until settleClaims the claims also count while the record of next
-// isn't stored yet. What is taken is found out before anything is written; the
-// writes are made at one time.
-func (e *Engine) secure(ctx context.Context, before, next *Secret) ([]claimed, error) {
-	if len(before.Replicas)+len(next.Replicas) == 0 {
-		return nil, nil
-	}
+// reserveAll reserves the remote names that next has beyond before, until
+// settleClaims. It writes nothing.
+func (e *Engine) reserveAll(ctx context.Context, before, next *Secret) ([]claimed, error) {
 	names := newNames(before, next)
 	made := make([]claimed, 0, len(names))
 	for _, slot := range slices.Sorted(maps.Keys(names)) {
@@ -59,6 +54,14 @@ func (e *Engine) secure(ctx context.Context, before, next *Secret) ([]claimed, e
 		}
 		made = append(made, reserved)
 	}
+	return made, nil
+}
+
+// secure stores the claims that were reserved, and the secret's mark, at one time.
+func (e *Engine) secure(ctx context.Context, before, next *Secret, made []claimed) error {
+	if len(before.Replicas)+len(next.Replicas) == 0 {
+		return nil
+	}
 	failed := make([]error, len(made))
 	var storing sync.WaitGroup
 	for i, c := range made {
@@ -68,13 +71,12 @@ func (e *Engine) secure(ctx context.Context, before, next *Secret) ([]claimed, e
 	storing.Wait()
 	if err := errors.Join(failed...); err != nil || marked != nil {
 		e.releaseClaims(ctx, next.Name, made)
-		e.settleClaims(made)
 		if marked == nil {
 			e.abandon(ctx, before)
 		}
-		return nil, errors.Join(err, marked)
+		return errors.Join(err, marked)
 	}
-	return made, nil
+	return nil
 }
 
 // abandon ends what was begun for a change that doesn't come about.

@@ -70,6 +70,41 @@ func (s *Store) Handle(ctx context.Context, req *logical.Request) (*logical.Resp
 	return s.inner.HandleRequest(ctx, &own)
 }
 
+// versionData is where the library keeps the values of versions. Nobody sees one
+// before the secret's list of versions names it, which is written afterwards.
+const versionData = viewPrefix + instance + "/versions/"
+
+// HandleAfter serves a request like Handle, but no change of it can be seen before
+// ready returns nil: meanwhile at most the value of a new version is stored. An
+// error of ready ends the request.
+func (s *Store) HandleAfter(ctx context.Context, req *logical.Request, ready func() error) (*logical.Response, error) {
+	after := *req
+	after.Storage = &gatedStorage{Storage: req.Storage, ready: ready}
+	return s.Handle(ctx, &after)
+}
+
+// gatedStorage holds writes back until something else is stored.
+type gatedStorage struct {
+	logical.Storage
+	ready func() error
+}
+
+func (s *gatedStorage) Put(ctx context.Context, entry *logical.StorageEntry) error {
+	if !strings.HasPrefix(entry.Key, versionData) {
+		if err := s.ready(); err != nil {
+			return err
+		}
+	}
+	return s.Storage.Put(ctx, entry)
+}
+
+func (s *gatedStorage) Delete(ctx context.Context, key string) error {
+	if err := s.ready(); err != nil {
+		return err
+	}
+	return s.Storage.Delete(ctx, key)
+}
+
 // Exists is the existence check of a request on a KV path, which tells Vault
 // whether a write is a create or an update.
 func (s *Store) Exists(ctx context.Context, req *logical.Request) (bool, error) {

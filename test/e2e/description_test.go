@@ -38,6 +38,12 @@ type described struct {
 var commonFields = []string{
 	"region", "endpoint", "ca_cert", "auth_method", "access_key_id", "access_key_secret", "security_token", "kms_key_id",
 	"custom_tags", "format", "deletion_policy", "recovery_window_days", "allowed_paths", "max_requests_per_second", "disabled",
+	"description", "value_key", "granularity", "include_keys", "exclude_keys", "secret_name_template", "custom_metadata_tags",
+}
+
+var ruleFields = []string{
+	"match", "exclude", "destinations", "allowed_destinations", "kms_key_id", "tags", "description", "format", "deletion_policy",
+	"value_key", "granularity", "include_keys", "exclude_keys", "secret_name_template", "custom_metadata_tags",
 }
 
 var descriptions = []described{
@@ -52,6 +58,10 @@ var descriptions = []described{
 	{path: "secrets/{name}/versions/", get: "cloudsync-list-secret-versions"},
 	{path: "secrets/{name}/versions/{id}", get: "cloudsync-read-secret-version", delete: "cloudsync-destroy-secret-version"},
 	{path: "rollback/{name}", post: "cloudsync-roll-back-secret", fields: []string{"version", "cas", "wait"}},
+	{path: "rekey/{name}", post: "cloudsync-rekey-secret", fields: []string{"destination", "kms_key_id", "remote_name", "deletion_policy", "wait"}},
+	{path: "rules/", get: "cloudsync-list-rules"},
+	{path: "rules/{name}", get: "cloudsync-read-rule", post: "cloudsync-write-rule", delete: "cloudsync-delete-rule", fields: ruleFields},
+	{path: "rules/{name}/plan", post: "cloudsync-plan-rule", fields: append([]string{"delete", "limit"}, ruleFields...)},
 	{path: "status", get: "cloudsync-read-status"},
 	{path: "status/", get: "cloudsync-list-status"},
 	{path: "metrics", get: "cloudsync-read-metrics"},
@@ -125,7 +135,9 @@ func TestTheOpenAPIDocumentHasEveryPathWithItsFields(t *testing.T) {
 	for path := range doc.Paths {
 		own, isOurs := strings.CutPrefix(path, "/cloudsync/")
 		known := slices.ContainsFunc(descriptions, func(d described) bool { return d.path == own })
-		if isOurs && !known && !strings.HasPrefix(own, "destinations/") {
+		// Vault lists the pattern that catches stray paths, without an operation.
+		stray := own == "^.*$" && doc.Paths[path].Get.OperationID+doc.Paths[path].Post.OperationID == ""
+		if isOurs && !known && !stray && !strings.HasPrefix(own, "destinations/") {
 			t.Errorf("%s isn't known here", own)
 		}
 	}

@@ -68,10 +68,6 @@ var replicaSequences = []sequence{
 	{name: "a value that a cloud doesn't take is refused before anything is stored", folder: "large", requests: []wireRequest{
 		{method: http.MethodPost, path: "data/large", body: `{"data":{"long":"` + strings.Repeat("x", 70<<10) + `"}}`},
 	}},
-	{name: "a patch of a version without data is refused in other words", folder: "empty", requests: []wireRequest{
-		{method: http.MethodPost, path: "data/empty", body: `{"data":null}`},
-		{method: http.MethodPatch, path: "data/empty", body: `{"data":{"a":"b"}}`},
-	}},
 }
 
 // nameSequences are a life of a secret of each odd name.

@@ -111,7 +111,7 @@ func tooLarge(service harness.Service) []refusal {
 		{service.Type + ": a value too large", "", map[string]any{"value": strings.Repeat("v", limit.text+1), "destinations": service.Destination}, append(over(limit.text+1, limit.text), "value")},
 		{service.Type + ": data too large", "", map[string]any{"data": largest(limit.text + 1), "destinations": service.Destination}, append(over(limit.text+1, limit.text), "data")},
 		{service.Type + ": binary too large", "", map[string]any{"binary": bytes, "destinations": service.Destination}, over(limit.binary+1, limit.binary)},
-		{service.Type + ": a name too long", strings.Repeat("n", limit.name+1), map[string]any{"destinations": service.Destination}, append(over(limit.name+1, limit.name), "remote name", "remote_name")},
+		{service.Type + ": a remote name too long", "", map[string]any{"destinations": service.Destination, "remote_name": strings.Repeat("n", limit.name+1)}, append(over(limit.name+1, limit.name), "remote name", "remote_name")},
 	}
 }
 
@@ -272,7 +272,6 @@ func TestARefusedWriteLeavesTheSecretAsItWas(t *testing.T) {
 		{"a failed check-and-set with settings", "secrets/", map[string]any{"data": map[string]any{"a": "2"}, "cas": 3, "tags": "a=b"}, []string{"check-and-set"}},
 		{"settings with a check-and-set", "secrets/", map[string]any{"tags": "a=b", "cas": 1}, []string{"cas"}},
 		{"nothing", "secrets/", map[string]any{}, []string{"nothing to write", "data, value and binary"}},
-		{"another remote name", "secrets/", map[string]any{"remote_name": "other"}, []string{"alicloud-kms/hz", "renamed"}},
 		{"a bad tag alone", "secrets/", map[string]any{"tags": "acs:a=b"}, []string{"alicloud-kms/hz", "tags"}},
 		{"a version to roll back to that never was", "rollback/", map[string]any{"version": 9}, []string{"version 9", "doesn't exist"}},
 		{"a write of a version", "secrets/", map[string]any{"value": "2", "version": 1}, []string{"version", "rollback/"}},
