@@ -26,6 +26,10 @@ const (
 	recovery         = 0.1  // of the full rate
 	recoveryInterval = time.Second
 
+	// mostInWindow bounds how many calls a bucket remembers. Faster ones are held
+	// to their rate in a shorter window.
+	mostInWindow = 1000
+
 	// longestRest bounds what a service may ask for.
 	longestRest = 5 * time.Minute
 	// longestNap bounds how long nobody looks whether anybody still waits.
@@ -53,7 +57,7 @@ type waiter struct{ admitted chan struct{} }
 
 // newBucket makes a bucket for a share of some calls per second.
 func newBucket(perSecond, share float64) *bucket {
-	calls := max(1, int(perSecond))
+	calls := int(min(max(perSecond, 1), mostInWindow))
 	return &bucket{
 		full:     rate.Limit(perSecond),
 		limiter:  rate.NewLimiter(rate.Limit(perSecond), max(1, calls/10)),
