@@ -224,6 +224,33 @@ func TestEachKeyCanBeASecretOfItsOwnInEveryCloud(t *testing.T) {
 	}
 }
 
+// The mount's path in a template is the one at the first write.
+func TestAMovedMountRenamesNothing(t *testing.T) {
+	r := harness.Start(t, harness.Dev, harness.Services...)
+	r.Vault.Write("rules/all", map[string]any{
+		"match": "**", "destinations": r.Destinations(), "secret_name_template": `{{ .MountPath }}-{{ .SecretBaseName }}`,
+	})
+	if err := putKV(r, "team-a/db", "n=1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Vault.Client.Sys().RemountWithContext(t.Context(), harness.Mount, "moved"); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"team-a/db": "n=2", "team-a/new": "n=3"} {
+		harness.Eventually(t, "a write to the moved mount", func() error {
+			_, err := r.Vault.TryCLI("", "kv", "put", "-mount=moved", name, value)
+			return err
+		})
+	}
+	awaitRemote(t, r, "cloudsync-db", `{"n":"2"}`, true)
+	awaitRemote(t, r, "cloudsync-new", `{"n":"3"}`, true)
+	for _, cloud := range r.Clouds {
+		if got := names(cloud); !slices.Equal(got, []string{"cloudsync-db", "cloudsync-new"}) {
+			t.Errorf("%s has %v", cloud.Service.Type, got)
+		}
+	}
+}
+
 // Two secrets that are there already can't be refused when a rule gives them one
 // name.
 func TestASecretThatCannotFollowARuleIsBlockedAndKeepsWhatItHas(t *testing.T) {
