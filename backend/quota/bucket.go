@@ -15,7 +15,7 @@ import (
 const (
 	// share of a documented rate is used. The rest allows for calls that arrive
 	// closer together than they were sent.
-	share = 0.97
+	share = 0.96
 
 	// After a throttled call a bucket rests, and then goes on with slower times
 	// the rate, from which it recovers by the recovery share of the full rate
