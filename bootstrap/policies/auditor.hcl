@@ -9,6 +9,20 @@ path "cloudsync/status/*" {
   capabilities = ["read"]
 }
 
+# Which secret has a remote name, which replicas are under which KMS key, and what
+# this build knows.
+path "cloudsync/lookup/*" {
+  capabilities = ["read"]
+}
+
+path "cloudsync/keys" {
+  capabilities = ["read"]
+}
+
+path "cloudsync/info" {
+  capabilities = ["read"]
+}
+
 path "cloudsync/rules" {
   capabilities = ["list"]
 }

@@ -44,6 +44,20 @@ path "cloudsync/sync/*" {
   capabilities = ["update"]
 }
 
+# Which secret has a remote name, which replicas are under which KMS key, and what
+# this build knows.
+path "cloudsync/lookup/*" {
+  capabilities = ["read"]
+}
+
+path "cloudsync/keys" {
+  capabilities = ["read"]
+}
+
+path "cloudsync/info" {
+  capabilities = ["read"]
+}
+
 # Another KMS key for a replica that is there.
 path "cloudsync/rekey/*" {
   capabilities = ["update"]

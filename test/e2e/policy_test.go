@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -165,7 +166,11 @@ func send(t *testing.T, client *api.Client, r request) error {
 	switch r.method {
 	case http.MethodGet:
 		var answer *api.Response
-		if answer, err = client.Logical().ReadRawWithContext(ctx, path); answer != nil {
+		query := map[string][]string{}
+		for name, text := range r.body {
+			query[name] = []string{fmt.Sprint(text)}
+		}
+		if answer, err = client.Logical().ReadRawWithDataWithContext(ctx, path, query); answer != nil {
 			_ = answer.Body.Close()
 		}
 	case http.MethodPatch:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/vault/api"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/test/harness"
 )
 
@@ -199,6 +200,9 @@ func watched() []request {
 		may(list, "destinations/tencent-ssm", nil),
 		may(http.MethodGet, "config", nil),
 		may(http.MethodGet, "metrics", nil),
+		may(http.MethodGet, "keys", nil),
+		may(http.MethodGet, "info", nil),
+		may(http.MethodGet, "lookup/"+harness.Destination, map[string]any{"remote_name": "team-a_db"}),
 	}
 }
 
@@ -267,6 +271,7 @@ func platformOperator(r harness.Replication) []request {
 		may(http.MethodPost, "sync/team-a/db", nil),
 		may(http.MethodPost, "secrets/team-a/db", map[string]any{"tags": "a=b", "deletion_policy": "retain"}),
 		may(http.MethodPost, "secrets/team-a/db", map[string]any{"destinations": "tencent-ssm/gz"}),
+		may(http.MethodPost, "rekey/team-a/db", map[string]any{"kms_key_id": emulator.ExampleKMSKeyID, "remote_name": "team-a_db-2"}),
 	})
 	return append(allowed, forbidden(slices.Concat(
 		writes("team-a/db"), reads("team-a/db"), deletions("team-a/db"), ofTheAdmin(r.Cloud.Settings()),
