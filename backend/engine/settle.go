@@ -14,7 +14,6 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
@@ -280,19 +279,18 @@ func (e *Engine) fulfilOne(s *Secret, slot string, w wish) error {
 		if replica != nil && replica.Refused != nil && replica.Refused.Message == w.refused.Message {
 			return nil
 		}
+		if replica != nil && replica.Refused == nil && !e.neverMade(s, slot) {
+			e.setAside(s, slot, "")
+		}
 		s.Replicas[slot] = &Replica{State: StateBlocked, Refused: w.refused, Failure: w.refused}
 		return nil
 	case replica != nil && replica.Refused == nil && replica.RemoteName == w.name:
 		replica.Removal = nil
 		return nil
-	case replica == nil || replica.Refused != nil || replica.Observed.NeverMade(owner.For(e.mount.ID, s.Name)) && !e.activities.busy(s.Name, slot):
+	case replica == nil || replica.Refused != nil || e.neverMade(s, slot):
 	default:
 		// A rename: the old one stays until the new one is seen to be there.
-		if replica.Removal == nil {
-			replica.Removal = &Removal{Policy: DeleteRetain, After: slot}
-		}
-		replica.Observed.Known = false
-		s.Replicas[formerSlot(slotRef(slot), replica.RemoteName)] = replica
+		e.setAside(s, slot, slot)
 		next, err := e.newReplica(s, slot, w.name)
 		if err != nil {
 			return err

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
 )
 
 // A slot names one replica of a secret. It is the destination for the replica of
@@ -79,4 +81,27 @@ func splitItem(queued, ref string) (name, slot string) {
 		slot = ref
 	}
 	return name, slot
+}
+
+// neverMade tells whether a replica surely isn't in the cloud.
+func (e *Engine) neverMade(s *Secret, slot string) bool {
+	return s.Replicas[slot].Observed.NeverMade(owner.For(e.mount.ID, s.Name)) && !e.activities.busy(s.Name, slot)
+}
+
+// setAside makes room in the slot of a replica, which is then on its way out under
+// its former name; after is the slot that it stays for, "" for none.
+func (e *Engine) setAside(s *Secret, slot, after string) {
+	replica := s.Replicas[slot]
+	if replica.Removal == nil {
+		replica.Removal = &Removal{Policy: DeleteRetain, After: after}
+	}
+	if after != "" && e.activities.busy(s.Name, slot) {
+		// A call that is under way must end first: it may make what is to go.
+		removal := *replica.Removal
+		removal.After = after
+		replica.Removal = &removal
+	}
+	replica.Observed.Known = false
+	s.Replicas[formerSlot(slotRef(slot), replica.RemoteName)] = replica
+	delete(s.Replicas, slot)
 }
