@@ -52,6 +52,7 @@ func TestARemoteNameIsLookedUp(t *testing.T) {
 	m.write("rules/keys", map[string]any{"match": "keys/*", "destinations": "memory/main", "granularity": "secret-key"})
 	m.kv("keys/db", map[string]any{"user": "u", "password": "p"})
 	m.write("secrets/team-a/db", map[string]any{"value": "1", "destinations": "memory/main"})
+	m.write("secrets/late", map[string]any{"value": "1", "destinations": "memory/main"})
 	m.write("secrets/gone", map[string]any{"value": "1", "destinations": "memory/main", "deletion_policy": "force"})
 	m.write("secrets/renamed", map[string]any{"value": "1", "destinations": "memory/main"})
 	m.awaitSettled()
@@ -62,11 +63,15 @@ func TestARemoteNameIsLookedUp(t *testing.T) {
 		}
 		return nil
 	})
+	hold := region.Hold("", "late")
+	t.Cleanup(hold.Release)
+	m.write("secrets/late", map[string]any{"value": "2", "wait": 0})
 	m.write("secrets/renamed", map[string]any{"remote_name": "new-name", "wait": 0})
 	m.await("renamed", "blocked")
 	until(t, "the end of the deletion", func() bool { _, there := region.Secret("gone"); return !there })
 	for name, test := range map[string]struct{ remoteName, want string }{
 		"one of a secret":              {"team-a_db", "remote_name=team-a_db secret=team-a/db state=in_sync"},
+		"one of a secret that is late": {"late", "remote_name=late secret=late state=pending"},
 		"one of a key of a secret":     {"keys_db_user", "key=user remote_name=keys_db_user secret=keys/db state=in_sync"},
 		"a new name that is asked for": {"new-name", "remote_name=new-name secret=renamed state=blocked"},
 		"a former one, on its way out": {"renamed", "former=true remote_name=renamed secret=renamed state="},

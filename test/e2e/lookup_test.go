@@ -45,11 +45,13 @@ func TestARemoteNameLeadsToItsSecretAndBack(t *testing.T) {
 			t.Errorf("%s: the name %q is %v", cloud.Service.Type, remoteName, change)
 		}
 		found := query(t, r.Vault, path, map[string][]string{"remote_name": {remoteName}})
-		if found["secret"] != secretName || found["state"] != "in_sync" || found["free"] != false {
+		if found["secret"] != secretName || found["state"] != "in_sync" || found["former"] == nil {
 			t.Errorf("%s: %q belongs to %v", cloud.Service.Type, remoteName, found)
 		}
-		if free := query(t, r.Vault, path, map[string][]string{"remote_name": {"nobodys"}}); free["free"] != true {
-			t.Errorf("%s: a name that nobody has is %v", cloud.Service.Type, free)
+		for name, free := range map[string]bool{remoteName: false, "nobodys": true} {
+			if found := query(t, r.Vault, path, map[string][]string{"remote_name": {name}}); found["free"] != free {
+				t.Errorf("%s: %q is %v", cloud.Service.Type, name, found)
+			}
 		}
 	}
 }
