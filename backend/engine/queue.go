@@ -25,10 +25,11 @@ type queue struct {
 	working map[string]quota.Lane
 	lanes   [3][]string // a name that was moved up is left behind as ""
 	depth   [3]int
+	arrived chan struct{} // has an entry when people's work came
 }
 
 func newQueue() *queue {
-	q := &queue{asked: map[string]quota.Lane{}, waiting: map[string]quota.Lane{}, working: map[string]quota.Lane{}}
+	q := &queue{asked: map[string]quota.Lane{}, waiting: map[string]quota.Lane{}, working: map[string]quota.Lane{}, arrived: make(chan struct{}, 1)}
 	q.TypedDelayingInterface = workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[string]{
 		Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[string]{Queue: (*laned)(q)}),
 	})
@@ -73,6 +74,13 @@ func (q *queue) done(name string) {
 	delete(q.working, name)
 	q.mu.Unlock()
 	q.Done(name)
+}
+
+// urgent tells whether people's work waits.
+func (q *queue) urgent() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.depth[quota.People] > 0
 }
 
 // depths are how many names wait by lane.
@@ -125,6 +133,12 @@ func (q *laned) push(name string, lane quota.Lane) {
 	q.waiting[name] = lane
 	q.lanes[lane] = append(q.lanes[lane], name)
 	q.depth[lane]++
+	if lane == quota.People {
+		select {
+		case q.arrived <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // Len is how many names wait.

@@ -18,6 +18,9 @@ const (
 	// once. The rate of calls is bounded elsewhere; this many keep a service busy
 	// that takes a quarter of a second for a call and allows a hundred a second.
 	workersPerDestination = 32
+	// keptForPeople of them do only what somebody waits for: where calls are slow or
+	// few, all others wait with bulk work for their turn.
+	keptForPeople = 4
 
 	// The time before a failed replica is tried again grows from the first to
 	// the longest; the actual one is chosen at random below it, so that many
@@ -57,10 +60,16 @@ func newReplicator(ctx context.Context, o *opened) *replicator {
 // run starts the work: process is called for one name after the other, for some
 // at a time.
 func (r *replicator) run(process func(r *replicator, name string)) {
-	free := make(chan struct{}, workersPerDestination)
+	ended := make(chan struct{}, workersPerDestination)
 	r.workers.Go(func() {
-		for {
-			free <- struct{}{}
+		for working := 0; ; working++ {
+			for working == workersPerDestination || working >= workersPerDestination-keptForPeople && !r.queue.urgent() {
+				select {
+				case <-ended:
+					working--
+				case <-r.queue.arrived:
+				}
+			}
 			name, shutdown := r.queue.Get()
 			if shutdown {
 				return
@@ -68,7 +77,7 @@ func (r *replicator) run(process func(r *replicator, name string)) {
 			r.workers.Go(func() {
 				process(r, name)
 				r.queue.done(name)
-				<-free
+				ended <- struct{}{}
 			})
 		}
 	})
