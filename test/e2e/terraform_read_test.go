@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/test/harness"
 )
 
@@ -16,7 +17,7 @@ import (
 // the forms in which Terraform sends them.
 func replicaSettings() map[string]any {
 	return map[string]any{
-		"kms_key_id": "key-1", "description": "of {{ .SecretPath }}", "format": "raw", "value_key": "password",
+		"kms_key_id": emulator.ExampleKMSKeyID, "description": "of {{ .SecretPath }}", "format": "raw", "value_key": "password",
 		"secret_name_template": "{{ .SecretPath | lowercase }}", "deletion_policy": "retain", "custom_metadata_tags": []string{"owner", "cost"},
 	}
 }
