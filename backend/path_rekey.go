@@ -55,10 +55,10 @@ func rekey(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framewo
 		return nil, engine.Refusef("%v", err)
 	}
 	name := d.Get(fieldName).(string)
-	changed, err := e.Rekey(ctx, engine.Rekey{
-		Secret: name, Destination: d.Get(fieldDestination).(string), KMSKeyID: key,
-		RemoteName: d.Get(fieldRemoteName).(string), Retire: policy,
-	})
+	asked := engine.Rekey{Secret: name, KMSKeyID: key, Retire: policy}
+	assign(&asked.Destination, given[string](d, fieldDestination))
+	assign(&asked.RemoteName, given[string](d, fieldRemoteName))
+	changed, err := e.Rekey(ctx, asked)
 	if err != nil {
 		return nil, err
 	}

@@ -213,8 +213,8 @@ func (d *Destination) sweepFor(next *Destination) sweep {
 
 func checkPointer(id string, limits provider.Limits) error {
 	const allowed = "letters, digits, _, - and ."
-	rule := provider.NameRule{MaxBytes: limits.VersionIDBytes, Punctuation: "_-.", FirstAlphanumeric: true}
-	if rule.Check(id) != nil {
+	form := provider.NameRule{MaxBytes: limits.VersionIDBytes, Punctuation: "_-.", FirstAlphanumeric: true}
+	if form.Check(id) != nil {
 		return Refusef("current_version_id %q isn't a version id: at most %d of %s, a letter or digit first", abbreviate(id), limits.VersionIDBytes, allowed)
 	}
 	if plan.ParseVersionID(id).Number > 0 {

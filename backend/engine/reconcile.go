@@ -172,30 +172,8 @@ func (e *Engine) failure(err error) *Failure {
 // reconcile makes one replica what it should be. Its error is a failure of our
 // own storage; what the destination refuses is in the outcome.
 func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, doubtful bool) (outcome, error) {
-	s, err := e.load(ctx, name)
-	if err != nil {
-		return outcome{}, err
-	}
-	if s.Deleting && s.Replicas[slot] != nil {
-		if err := e.completeDeletion(ctx, name); err != nil {
-			return outcome{}, err
-		}
-		if s, err = e.load(ctx, name); err != nil {
-			return outcome{}, err
-		}
-	}
-	if s, err = e.reconsider(ctx, s, slot); err != nil {
-		return outcome{}, err
-	}
-	if s.Replicas[slot] == nil {
-		return outcome{stale: true}, nil
-	}
 	values := e.readOnce()
-	meta, err := e.store.ReadMetadata(ctx, values, name)
-	if err != nil {
-		return outcome{}, err
-	}
-	s, err = e.incarnate(ctx, s, meta)
+	s, meta, err := e.present(ctx, values, name, slot)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -215,17 +193,17 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 	if meta != nil {
 		out.born = meta.CreatedTime
 	}
-	if err := e.desire(ctx, c, s, replica, meta); err != nil {
-		var unfit *RefusedError
-		if errors.Is(err, errKeyGone) {
-			return outcome{stale: true}, e.giveUpKey(ctx, name)
-		}
-		if !errors.As(err, &unfit) {
-			return outcome{}, err
-		}
+	var unfit *RefusedError
+	err = e.desire(ctx, c, s, replica, meta)
+	switch {
+	case errors.Is(err, errKeyGone):
+		return outcome{stale: true}, e.giveUpKey(ctx, name)
+	case errors.As(err, &unfit):
 		out.err = &provider.Error{Class: provider.ClassInvalid, Message: unfit.message}
 		out.observed, out.tags, out.format = have, replica.TagsFailure, replica.Format
 		return out, nil
+	case err != nil:
+		return outcome{}, err
 	}
 	out.err = c.converge(ctx)
 	if replica.Verify && out.err == nil && !c.have.Looked {
@@ -236,6 +214,33 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 	out.due = c.due
 	out.removed = out.err == nil && (c.want.Presence == plan.Deleted || c.want.Presence == plan.Released)
 	return out, nil
+}
+
+// present is where a secret stands in Vault: its record, without a replica at the
+// slot if there is none any more, and its list of versions, nil without one. What
+// was broken off before is ended first.
+func (e *Engine) present(ctx context.Context, values *readOnce, name, slot string) (*Secret, *kvstore.Metadata, error) {
+	s, err := e.load(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.Deleting && s.Replicas[slot] != nil {
+		if err := e.completeDeletion(ctx, name); err != nil {
+			return nil, nil, err
+		}
+		if s, err = e.load(ctx, name); err != nil {
+			return nil, nil, err
+		}
+	}
+	if s, err = e.reconsider(ctx, s, slot); err != nil || s.Replicas[slot] == nil {
+		return s, nil, err
+	}
+	meta, err := e.store.ReadMetadata(ctx, values, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err = e.incarnate(ctx, s, meta)
+	return s, meta, err
 }
 
 // waits tells whether the replica that is to take another one's place isn't

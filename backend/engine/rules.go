@@ -148,7 +148,7 @@ func (e *Engine) PutRule(ctx context.Context, r rule.Rule) (warnings []string, e
 	if warnings, err = e.checkRuleKey(ctx, r); err != nil {
 		return nil, err
 	}
-	return warnings, e.changeRule(ctx, r.Name, func(set *rule.Set, stored *ruleRecord) (*ruleRecord, error) {
+	return warnings, e.changeRule(ctx, r.Name, func(set *rule.Set, _ *ruleRecord) (*ruleRecord, error) {
 		if err := e.checkRule(ctx, set, r); err != nil {
 			return nil, err
 		}

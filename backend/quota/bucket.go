@@ -175,11 +175,11 @@ func (b *bucket) recover() {
 		return
 	}
 	now := time.Now()
-	steps := now.Sub(b.recovered) / recoveryInterval
+	steps := int(now.Sub(b.recovered) / recoveryInterval)
 	if steps <= 0 {
 		return
 	}
-	b.recovered = b.recovered.Add(steps * recoveryInterval)
+	b.recovered = b.recovered.Add(time.Duration(steps) * recoveryInterval)
 	b.limiter.SetLimitAt(now, min(b.limiter.Limit()+b.full*rate.Limit(recovery*float64(steps)), b.full))
 	if b.limiter.Limit() == b.full {
 		b.throttled = time.Time{}
