@@ -30,7 +30,7 @@ type breaker struct {
 	failed  int // in a row
 	last    string
 	open    bool
-	probing bool
+	probe   string // the name that tries, "" for none
 	probes  int
 	until   time.Time // of the next probe
 	failure *Failure
@@ -48,21 +48,21 @@ func (b *breaker) away() (since time.Time, failure *Failure) {
 	return b.since, b.failure
 }
 
-// admits tells whether the replica may be worked on; if not, until when it rests
+// admits tells whether the replica of that name may be worked on; if not, until when it rests
 // and why.
-func (b *breaker) admits() (ok bool, until time.Time, failure *Failure) {
+func (b *breaker) admits(name string) (ok bool, until time.Time, failure *Failure) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.open {
 		return true, time.Time{}, nil
 	}
-	if now := time.Now(); b.probing || now.Before(b.until) {
+	if now := time.Now(); b.probe != "" || now.Before(b.until) {
 		if until = b.until; until.Before(now) {
 			until = now.Add(firstRetry)
 		}
 		return false, until, b.failure
 	}
-	b.probing = true
+	b.probe = name
 	return true, time.Time{}, nil
 }
 
@@ -72,7 +72,7 @@ func (b *breaker) answered() (closed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	closed = b.open
-	b.failed, b.last, b.open, b.probing, b.probes, b.failure = 0, "", false, false, 0, nil
+	b.failed, b.last, b.open, b.probe, b.probes, b.failure = 0, "", false, "", 0, nil
 	return closed
 }
 
@@ -82,8 +82,11 @@ func (b *breaker) answered() (closed bool) {
 func (b *breaker) gaveUp(name string, err error, describe func(error) *Failure) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.open && name != b.probe {
+		return // it was under way when the breaker opened, and says nothing new
+	}
+	b.probe = ""
 	if err == nil || provider.ClassOf(err) != provider.ClassUnavailable {
-		b.probing = false
 		return
 	}
 	var remote *provider.Error
@@ -98,7 +101,7 @@ func (b *breaker) gaveUp(name string, err error, describe func(error) *Failure) 
 	if !b.open {
 		b.since = time.Now().UTC()
 	}
-	b.open, b.probing, b.failure = true, false, describe(err)
+	b.open, b.failure = true, describe(err)
 	delay := longestProbe
 	if b.probes < 4 {
 		delay = min(firstRetry<<b.probes, longestProbe)

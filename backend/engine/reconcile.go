@@ -73,6 +73,7 @@ func (e *Engine) process(r *replicator, queued string) {
 	t.name, t.slot = splitItem(queued, r.ref)
 	generation, doubt, ok := e.activities.start(t.name, t.slot)
 	if !ok || r.ctx.Err() != nil {
+		r.backoff.forget(queued) // nobody else does when its work ended otherwise
 		return
 	}
 	defer t.report(e, func(p *progress) { p.running = false })
@@ -90,7 +91,7 @@ func (e *Engine) process(r *replicator, queued string) {
 		})
 		return
 	}
-	if ok, until, failure := o.breaker.admits(); !ok {
+	if ok, until, failure := o.breaker.admits(queued); !ok {
 		e.rest(t, until, failure)
 		return
 	}
