@@ -270,7 +270,7 @@ func TestMarksSurviveAnySequenceOfFailures(t *testing.T) {
 				failing(t)
 				_ = j.clean(ctx)
 			},
-			"restart": func(t *rapid.T) {
+			"restart": func(*rapid.T) {
 				j = newJournal(storage)
 				for j.load(ctx) != nil {
 				}

@@ -133,7 +133,7 @@ func (e *Engine) sweepSecrets(ctx context.Context, what string, work func(name s
 func (e *Engine) awaitChanges() {
 	for _, entry := range e.locks {
 		entry.Lock()
-		entry.Unlock() //nolint:staticcheck // whoever held it is done
+		entry.Unlock() //nolint:staticcheck,gocritic // whoever held it is done
 	}
 }
 

@@ -84,7 +84,7 @@ func TestNoSecondSeesMoreCallsThanTheRate(t *testing.T) {
 						documented = quotas(test.documented)
 					}
 					p := accounts.Open("account", documented, test.own)
-					defer p.Close()
+					t.Cleanup(p.Close)
 					for j := range n / test.destinations {
 						c.enter(t, p, Lane((i+j)%int(laneCount)), []string{"Write", "Put"}[j%2], "")
 					}
