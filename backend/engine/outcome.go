@@ -48,9 +48,7 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 	case out.waiting, out.stale:
 		return nil // it is queued again by the one that it waits for, or by who changed it
 	case out.removed && replica.Removal != nil:
-		if out.presence == plan.Released && out.observed.Unmarked {
-			s.remember(slot, &Replica{RemoteName: replica.RemoteName, Observed: out.observed})
-		}
+		s.rememberRemoved(slot, replica.RemoteName, out)
 		if err := e.dropReplica(ctx, s, slot); err != nil {
 			return err
 		}
@@ -121,6 +119,19 @@ func (e *Engine) finish(s *Secret) {
 	e.journal.unmark(s.Name)
 	e.activities.end(s.Name)
 	e.tidyJournal()
+}
+
+// rememberRemoved keeps what may be needed of a replica that is gone when it is
+// wanted again.
+func (s *Secret) rememberRemoved(slot, remoteName string, out outcome) {
+	left := out.observed
+	switch {
+	case out.presence == plan.Released && left.Unmarked:
+		s.remember(slot, &Replica{RemoteName: remoteName, Observed: left})
+	case out.presence == plan.Deleted && left.Exists() && len(left.Tags)+len(left.TagsInDoubt) > 0:
+		// It may be restored, and no look tells which of its tags are ours.
+		s.remember(slot, &Replica{RemoteName: remoteName, Observed: plan.Observed{Tags: left.Tags, TagsInDoubt: left.TagsInDoubt}})
+	}
 }
 
 // remember keeps what a released replica was left as.
