@@ -113,7 +113,7 @@ func (m *testMount) secret(name string) *Secret {
 // eventually waits until the condition holds, for a long time at most.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it doesn't come about that %s", what)
 		}
