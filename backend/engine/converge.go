@@ -101,7 +101,7 @@ func (c *convergence) look(ctx context.Context) error {
 	}
 	service := plan.Service{AssignsIDs: c.o.kind.AssignsVersionIDs(), CurrentLabel: c.o.kind.CurrentLabel}
 	seen := plan.Seen(found, nil, c.have, service)
-	if seen.Unmarked = seen.Unmarked && seen.Description == c.have.Description; (seen.Unmarked || seen.Owner() == c.want.Owner) && !seen.CloudManaged {
+	if seen.Unmarked = c.have.LeftUnmarked(c.want, seen.Description); (seen.Unmarked || seen.Owner() == c.want.Owner) && !seen.CloudManaged {
 		err = c.call(ctx, func(ctx context.Context) (err error) {
 			versions, err = c.o.remote.Versions(ctx, c.name)
 			return err
@@ -127,8 +127,9 @@ const mostReads = 3
 
 // identify finds out which versions hold the wanted value where neither id nor
 // memory tells: after a put whose outcome isn't known. A version of another form
-// of the same data is ours too; one with any other value isn't. It is the only
-// time that a value is read back.
+// of the same data is ours too. What any other holds is noted where ids tell
+// nothing: Vault may come to want it again. It is the only time that a value is
+// read back.
 func (c *convergence) identify(ctx context.Context, service plan.Service) error {
 	if c.want.Presence != plan.Live || !c.value.IsSet() || c.have.State != provider.StateEnabled {
 		return nil
@@ -154,6 +155,8 @@ func (c *convergence) identify(ctx context.Context, service plan.Service) error 
 		if digest := payload.Digest(c.e.mount.digestKey(), value); digest == c.want.Digest || slices.Contains(c.otherForms, digest) {
 			c.have = c.have.Identified(v.ID, c.want.Version, digest)
 			return nil
+		} else if service.AssignsIDs {
+			c.have = c.have.Identified(v.ID, v.Version, digest)
 		}
 	}
 	return nil
@@ -171,6 +174,9 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 		}
 		c.have = plan.Done(c.want, c.have, step, id).Trimmed(c.o.kind.Limits)
 		switch {
+		case step.Action == plan.Restore && c.o.kind.AssignsVersionIDs() && c.have.HasUnknown():
+			c.have.Known = false // they can be read now
+			return nil
 		case step.Action == plan.Create && c.tagsFailure != nil:
 			c.have.Tags = nil
 		case step.Action == plan.ChangeTags:

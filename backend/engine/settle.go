@@ -285,7 +285,7 @@ func (e *Engine) fulfilOne(s *Secret, slot string, w wish) error {
 		s.Replicas[slot] = &Replica{State: StateBlocked, Refused: w.refused, Failure: w.refused}
 		return nil
 	case replica != nil && replica.Refused == nil && replica.RemoteName == w.name:
-		replica.Removal = nil
+		replica.takeBack()
 		return nil
 	case replica == nil || replica.Refused != nil || e.neverMade(s, slot):
 	default:
@@ -305,6 +305,14 @@ func (e *Engine) fulfilOne(s *Secret, slot string, w wish) error {
 	}
 	s.Replicas[slot] = next
 	return nil
+}
+
+// takeBack makes a replica wanted again. Its mark may have been taken off already.
+func (r *Replica) takeBack() {
+	if r.Removal != nil && r.Removal.Policy == DeleteRetain && r.Observed.Exists() {
+		r.Observed.Known, r.Observed.Unmarked = false, true
+	}
+	r.Removal = nil
 }
 
 // newReplica begins a replica, or takes up one that was given up under the name.

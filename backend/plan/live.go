@@ -151,6 +151,9 @@ func historySteps(want Desired, have Observed, can provider.Abilities, limits pr
 // current one: by adding it, which moves the label, or by moving the label.
 func labelSteps(want Desired, have Observed, can provider.Abilities, limits provider.Limits, gone map[string]bool) ([]Step, *provider.Error) {
 	kept, found := have.holding(want.Version, want.Digest)
+	if unnumbered, ok := have.holding(VersionNumber{}, want.Digest); ok && unnumbered.Digest == want.Digest && kept.Digest != want.Digest {
+		kept, found = unnumbered, true // put when nobody learned of it
+	}
 	move := Step{Action: MoveCurrent, VersionID: kept.ID, Version: want.Version}
 	switch {
 	case found && kept.Digest == want.Digest && can.MovesCurrent:

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
@@ -188,6 +189,11 @@ func (o Observed) Identified(id string, number VersionNumber, digest string) Obs
 	return o
 }
 
+// HasUnknown tells whether there are versions of which not even the value is known.
+func (o Observed) HasUnknown() bool {
+	return slices.ContainsFunc(o.Versions, func(v Version) bool { return v.Version.Number == 0 && v.Digest == "" })
+}
+
 // Doubtful is the observed state after step was attempted on have and nobody
 // knows whether it took effect.
 func Doubtful(want Desired, have Observed, step Step, can provider.Abilities) Observed {
@@ -225,6 +231,17 @@ func (o Observed) Trimmed(limits provider.Limits) Observed {
 	}
 	o.Versions = kept
 	return o
+}
+
+// LeftUnmarked tells whether a description without a mark is what it becomes when
+// we take ours off: that was done, or attempted, or is what is wanted and its
+// outcome may have been forgotten.
+func (o Observed) LeftUnmarked(want Desired, description string) bool {
+	if !o.Unmarked && want.Presence != Released {
+		return false
+	}
+	text, mark := owner.Split(o.Description)
+	return description == text && (mark == want.Owner || o.Unmarked && mark.IsZero())
 }
 
 // HoldsAll tells whether every version was observed before.
