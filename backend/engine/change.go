@@ -6,7 +6,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -96,11 +95,10 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 
 func (e *Engine) apply(ctx context.Context, c Change) (Changed, error) {
 	defer e.lock(c.Name)()
-	before, err := e.load(ctx, c.Name)
+	before, err := e.begun(ctx, c.Name)
 	if err != nil {
 		return Changed{}, err
 	}
-	e.takeUpEarly(ctx, before)
 	next, data, err := e.prepare(ctx, c, before)
 	if err != nil {
 		return Changed{}, err
@@ -362,68 +360,19 @@ func (e *Engine) checkCAS(ctx context.Context, c Change) error {
 	return nil
 }
 
-// completeDeletion ends a deletion that was broken off: the values go, if they
-// haven't yet, and then the settings. A write that came meanwhile has ended the
-// deletion in its own way.
-func (e *Engine) completeDeletion(ctx context.Context, name string) error {
-	defer e.lock(name)()
+// begun is the record of a secret that is about to change, with what was begun
+// before taken up. The caller holds the secret's lock.
+func (e *Engine) begun(ctx context.Context, name string) (*Secret, error) {
 	s, err := e.load(ctx, name)
-	if err != nil || !s.Deleting {
-		return err
-	}
-	request := kvstore.DeleteRequest(&logical.Request{Storage: e.storage}, name)
-	if resp, err := e.store.Handle(ctx, request); kvstore.Failed(resp, err) {
-		return fmt.Errorf("complete the deletion of secret %q in the KV v2 store: %w", name, errors.Join(err, resp.Error()))
-	}
-	return e.bury(ctx, s)
-}
-
-// bury decides what becomes of each replica of a deleted secret while its
-// settings are known, and then drops the settings: a secret that is made anew
-// under the name starts afresh. The caller holds the secret's lock.
-func (e *Engine) bury(ctx context.Context, s *Secret) error {
-	for _, slot := range s.slots() {
-		replica := s.Replicas[slot]
-		switch {
-		case replica.Refused != nil:
-			delete(s.Replicas, slot)
-			continue
-		case replica.Removal != nil:
-			continue
-		}
-		removal, err := e.removalOf(ctx, s, slotRef(slot))
-		if err != nil {
-			return err
-		}
-		if removal != nil {
-			replica.Removal, replica.State = removal, StateDeleting
-		}
-	}
-	if len(s.Replicas) > 0 {
-		// Whatever comes under this name is another life, with ids of its own.
-		s.Incarnation, s.Born = max(s.Incarnation, 1)+1, time.Time{}
-	}
-	s.Settings, s.Forms, s.Deleting, s.Released = Settings{}, nil, false, nil
-	return e.storeSecret(ctx, s)
-}
-
-// removalOf is what deleting the secret does to its replicas at a destination;
-// nil if there is no such destination. Where settings contradict each other the
-// remote can be restored.
-func (e *Engine) removalOf(ctx context.Context, s *Secret, ref string) (*Removal, error) {
-	site, err := e.replicator(ctx, ref)
-	if err != nil || site == nil {
+	if err != nil {
 		return nil, err
 	}
-	o := site.current.Load()
-	var refusal *RefusedError
-	byRules, err := e.byRules(ctx, s, ref)
-	if err != nil && !errors.As(err, &refusal) {
+	e.takeUpEarly(ctx, s)
+	if !s.Deleting {
+		return s, nil
+	}
+	if err := e.completeDeletion(ctx, s); err != nil {
 		return nil, err
 	}
-	r, err := e.resolve(s, o.destination, byRules, newestVersion, nil)
-	if err != nil && r.removal.Policy == "" {
-		return &Removal{Policy: DeleteScheduled, WindowDays: o.destination.windowDays(o.kind)}, nil
-	}
-	return &r.removal, nil
+	return e.load(ctx, name)
 }

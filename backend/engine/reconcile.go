@@ -221,17 +221,9 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 // slot if there is none any more, and its list of versions, nil without one. What
 // was broken off before is ended first.
 func (e *Engine) present(ctx context.Context, values *readOnce, name, slot string) (*Secret, *kvstore.Metadata, error) {
-	s, err := e.load(ctx, name)
+	s, err := e.loadSettled(ctx, name, slot)
 	if err != nil {
 		return nil, nil, err
-	}
-	if s.Deleting && s.Replicas[slot] != nil {
-		if err := e.completeDeletion(ctx, name); err != nil {
-			return nil, nil, err
-		}
-		if s, err = e.load(ctx, name); err != nil {
-			return nil, nil, err
-		}
 	}
 	if s, err = e.reconsider(ctx, s, slot); err != nil || s.Replicas[slot] == nil {
 		return s, nil, err
@@ -242,6 +234,21 @@ func (e *Engine) present(ctx context.Context, values *readOnce, name, slot strin
 	}
 	s, err = e.incarnate(ctx, s, meta)
 	return s, meta, err
+}
+
+// loadSettled waits for the end of a change that is under way, and completes a
+// deletion that was broken off. A change that found the replica idle may just be
+// giving it another name, under which it would be lost.
+func (e *Engine) loadSettled(ctx context.Context, name, slot string) (*Secret, error) {
+	defer e.lock(name)()
+	s, err := e.load(ctx, name)
+	if err != nil || !s.Deleting || s.Replicas[slot] == nil {
+		return s, err
+	}
+	if err := e.completeDeletion(ctx, s); err != nil {
+		return nil, err
+	}
+	return e.load(ctx, name)
 }
 
 // waits tells whether the replica that is to take another one's place isn't

@@ -153,8 +153,8 @@ type Secret struct {
 	Settings Settings `json:"settings,omitzero"`
 	// Replicas by slot. One with a removal is on its way out.
 	Replicas map[string]*Replica `json:"replicas,omitempty"`
-	// Released are replicas by slot that were given up, as they were left: wanted
-	// again, they are taken back if nobody changed them.
+	// Released are replicas by slot that were given up or are being deleted, as they
+	// were left: wanted again, they are taken back if nobody changed them.
 	Released map[string]*Replica `json:"released,omitempty"`
 }
 
