@@ -76,19 +76,45 @@ func (e *Engine) putDestination(ctx context.Context, d *Destination) error {
 	}
 	if err := destinations.Put(ctx, e.storage, d.Ref(), d.record(sweep)); err != nil {
 		o.close()
+		e.background(func(ctx context.Context) { // it may be in storage or not
+			e.persist(ctx, "read destination "+d.Ref(), func() error { return e.adoptDestination(ctx, d.Type, d.Name) })
+		})
 		return err
 	}
+	e.putInForce(o, sweep)
+	return nil
+}
+
+// putInForce lets replicas go to a destination as it is stored. The caller holds
+// destLock.
+func (e *Engine) putInForce(o *opened, how sweep) {
+	ref := o.destination.Ref()
 	r := e.keep(o)
 	if old := r.current.Swap(o); old != o {
 		old.close()
 	}
-	for _, queued := range e.activities.at(d.Ref()) {
+	for _, queued := range e.activities.at(ref) {
 		r.add(queued, quota.Retry)
 	}
-	if sweep != "" {
-		change := e.sweeping.begin(sweepOfDestination(d.Ref()))
-		e.background(func(ctx context.Context) { e.sweep(ctx, d.Ref(), sweep, change) })
+	if how != "" {
+		change := e.sweeping.begin(sweepOfDestination(ref))
+		e.background(func(ctx context.Context) { e.sweep(ctx, ref, how, change) })
 	}
+}
+
+// adoptDestination puts a destination in force as it is stored.
+func (e *Engine) adoptDestination(ctx context.Context, kind, name string) error {
+	e.destLock.Lock()
+	defer e.destLock.Unlock()
+	stored, err := destinations.Get(ctx, e.storage, kind+"/"+name)
+	if err != nil || stored == nil {
+		return err
+	}
+	o, err := e.open(stored.destination(kind, name))
+	if err != nil {
+		return err
+	}
+	e.putInForce(o, stored.Sweep)
 	return nil
 }
 
@@ -356,15 +382,14 @@ func (e *Engine) deleteUnheld(ctx context.Context, ref string) (holder string, e
 		}
 	}
 	e.claimCounts.forget(ref)
-	if err := destinations.Delete(ctx, e.storage, ref); err != nil {
-		return "", err
-	}
+	err = destinations.Delete(ctx, e.storage, ref)
+	// If that failed it may be in storage or not, and is opened again if it is.
 	if r := e.replicators.remove(ref); r != nil {
 		r.stop()
 		// Its workers may wait for a lock that is held here.
 		e.await(r)
 	}
-	return "", nil
+	return "", err
 }
 
 func (e *Engine) forgetReplicas(ctx context.Context, ref string) error {
