@@ -85,15 +85,12 @@ func (a action) String() string {
 // generator makes the actions of a run.
 type generator struct {
 	*rand.Rand
-	names  []string
-	refs   []string // that exist from the beginning
-	serial int      // of values
-	faulty float64  // how likely an action brings a fault
-	lossy  bool     // storage accesses may take effect and fail
-	// alone says that there is one destination: only then versions may go by
-	// themselves, and settings that all replicas of a destination depend on change.
-	alone   bool
-	outlive bool // calls may take effect after their callers gave up
+	names   []string
+	refs    []string // that exist from the beginning
+	serial  int      // of values
+	faulty  float64  // how likely an action brings a fault
+	lossy   bool     // storage accesses may take effect and fail
+	outlive bool     // calls may take effect after their callers gave up
 }
 
 func (g *generator) chance(p float64) bool { return g.Float64() < p }
@@ -263,11 +260,7 @@ func (g *generator) versionwise(name string) action {
 	number := 1 + g.IntN(5)
 	a := action{name: name, versions: []int{number}, async: g.chance(0.3)}
 	versions := map[string]any{"versions": fmt.Sprint(number)}
-	kinds := []kind{deletes, deletes, deletesOne, undeletes, undeletes, destroys, destroys, brings}
-	if g.alone {
-		kinds = append(kinds, expires)
-	}
-	switch pick(g, kinds...) {
+	switch pick(g, deletes, deletes, deletesOne, undeletes, undeletes, destroys, destroys, brings, expires) {
 	case deletes:
 		a.kind, a.step = deletes, remove("data/"+name)
 	case deletesOne:
@@ -291,11 +284,7 @@ func (g *generator) versionwise(name string) action {
 func (g *generator) configuration() action {
 	ref := pick(g, g.refs...)
 	a := action{kind: configures, ref: ref}
-	kinds := []string{"pause", "resume", "disable", "enable", "policy", "forget", "make", "delete"}
-	if g.alone {
-		kinds = append(kinds, "tags", "format", "endpoint")
-	}
-	switch pick(g, kinds...) {
+	switch pick(g, "pause", "resume", "disable", "enable", "policy", "forget", "make", "delete", "tags", "format", "endpoint") {
 	case "pause":
 		a.step = update("config", map[string]any{"paused": true})
 	case "resume":

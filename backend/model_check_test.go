@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
@@ -120,8 +121,32 @@ type truth struct {
 	written      string // the parameter in whose form the live version is
 	value        string // of the live version
 	settings     map[string]any
-	destinations []string
+	named        []string // destinations that it names itself
+	destinations []string // where it goes, by its own settings and by rules
+	ruled        []ruled
 	replicas     map[string]any // of status/
+}
+
+// ruled is what a rule in force asks for a secret.
+type ruled struct {
+	destinations []string
+	tags         map[string]string
+}
+
+// ruled are the rules in force that match a name.
+func (w *world) ruled(name string) (matching []ruled) {
+	for _, rule := range modelRules {
+		data := w.look("rules/"+rule, nil)
+		globs, _ := data["match"].([]string)
+		if !slices.ContainsFunc(globs, func(glob string) bool { return doublestar.MatchUnvalidated(glob, name) }) {
+			continue
+		}
+		r := ruled{}
+		r.destinations, _ = data["destinations"].([]string)
+		r.tags, _ = data["tags"].(map[string]string)
+		matching = append(matching, r)
+	}
+	return matching
 }
 
 func (w *world) truth(name string) truth {
@@ -145,6 +170,17 @@ func (w *world) truth(name string) truth {
 		v.replicas, _ = status["destinations"].(map[string]any)
 	}
 	v.destinations, _ = v.settings["destinations"].([]string)
+	v.named = v.destinations
+	v.ruled = w.ruled(name)
+	if v.newest > 0 {
+		for _, rule := range v.ruled {
+			for _, ref := range rule.destinations {
+				if !slices.Contains(v.destinations, ref) {
+					v.destinations = append(slices.Clone(v.destinations), ref)
+				}
+			}
+		}
+	}
 	if v.live > 0 {
 		v.written, v.value = w.version(name, v.live)
 	}
@@ -245,10 +281,24 @@ func (w *world) compare(p *place, v truth) (wrong []string) {
 	if mark != w.mark(v.name) || text != fmt.Sprint(firstOf(v.settings["description"], "")) {
 		wrong = append(wrong, fmt.Sprintf("has the description %v; its replica has %q", v.settings["description"], secret.Description))
 	}
-	if tags, _ := v.settings["tags"].(map[string]string); p.model.Abilities.ChangesTags && !maps.Equal(tags, w.ownTags(p, secret)) {
+	if tags := v.tags(p); p.model.Abilities.ChangesTags && !maps.Equal(tags, w.ownTags(p, secret)) {
 		wrong = append(wrong, fmt.Sprintf("has the tags %v; its replica has %v", tags, secret.Tags))
 	}
 	return append(wrong, w.surplus(p, v, secret)...)
+}
+
+// tags are those that the secret should have at a place: its own, before those of
+// the rules that send it there.
+func (v truth) tags(p *place) map[string]string {
+	tags := map[string]string{}
+	for _, rule := range v.ruled {
+		if slices.Contains(rule.destinations, p.ref) {
+			maps.Copy(tags, rule.tags)
+		}
+	}
+	own, _ := v.settings["tags"].(map[string]string)
+	maps.Copy(tags, own)
+	return tags
 }
 
 // ownTags are the tags at a remote but for those of its destination.

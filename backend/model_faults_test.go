@@ -51,7 +51,7 @@ func access[T any](ctx context.Context, s *nodeStorage, writes bool, effect func
 	case writes && n.deposed.Load():
 		return answer, errDeposed
 	}
-	way := n.w.storageFate(n)
+	way := n.w.storageFate(n, writes)
 	switch way {
 	case stumbles:
 		return answer, errStumbled
@@ -91,7 +91,7 @@ func (s *nodeStorage) Delete(ctx context.Context, key string) error {
 }
 
 // storageFate counts an access of the leading node and tells its fate.
-func (w *world) storageFate(n *node) fate {
+func (w *world) storageFate(n *node, writes bool) fate {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if n.deposed.Load() {
@@ -100,6 +100,9 @@ func (w *world) storageFate(n *node) fate {
 	w.storageCalls++
 	for i := range w.storageFaults {
 		f := &w.storageFaults[i]
+		if f.writes && !writes {
+			continue
+		}
 		if f.nth--; f.nth == 0 {
 			w.struck++
 			w.lossy = w.lossy || f.fate == getsLost

@@ -125,8 +125,8 @@ func newRun(seed uint64) *run {
 	}
 	r.latency = pick(g, 0, 5*time.Millisecond, time.Second)
 	g.refs, g.faulty = r.refs, pick(g, 0, 0.1, 0.3, 0.6)
-	g.lossy, g.outlive = g.chance(0.1), g.chance(0.2) && len(r.refs) == 1
-	r.split, g.alone = g.outlive, len(r.refs) == 1
+	g.lossy, g.outlive = g.chance(0.1), g.chance(0.2)
+	r.split = g.outlive
 	r.actions = g.actions(8 + g.IntN(32))
 	return r
 }
@@ -320,7 +320,7 @@ func (r *run) missingSetting(e *event, v truth, setting string) (wrong []string)
 	}
 	got := fmt.Sprint(firstOf(v.settings[setting], ""))
 	if setting == "destinations" {
-		got = strings.Join(v.destinations, ",")
+		got = strings.Join(v.named, ",")
 	}
 	changed := func(o *event) bool {
 		_, too := o.step.data[setting]

@@ -55,10 +55,14 @@ type world struct {
 	outlived map[*place]map[string]bool
 }
 
+// modelRules are the names of all rules that there may be.
+var modelRules = []string{"all", "plain", "team"}
+
 // storageFault is what becomes of the nth storage access from now on.
 type storageFault struct {
-	nth  int
-	fate fate
+	nth    int
+	fate   fate
+	writes bool // only writes count
 }
 
 // The fates of storage accesses beside the deaths.
@@ -223,7 +227,7 @@ func (w *world) calm() (wrong []string) {
 	requests := []step{update("config", map[string]any{"paused": false})}
 	for _, p := range w.places {
 		d := w.look("destinations/"+p.ref, nil)
-		if disabled, _ := d["disabled"].(bool); disabled || d != nil && w.lossy {
+		if disabled, _ := d["disabled"].(bool); disabled {
 			requests = append(requests, update("destinations/"+p.ref, map[string]any{"disabled": false}))
 		}
 	}
