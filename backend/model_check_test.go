@@ -281,7 +281,7 @@ func (w *world) compare(p *place, v truth) (wrong []string) {
 	if mark != w.mark(v.name) || text != fmt.Sprint(firstOf(v.settings["description"], "")) {
 		wrong = append(wrong, fmt.Sprintf("has the description %v; its replica has %q", v.settings["description"], secret.Description))
 	}
-	if tags := v.tags(p); p.model.Abilities.ChangesTags && !maps.Equal(tags, w.ownTags(p, secret)) {
+	if tags := v.tags(p); p.model.Abilities.ChangesTags && !w.outlived[p][secret.Name] && !maps.Equal(tags, w.ownTags(p, secret)) {
 		wrong = append(wrong, fmt.Sprintf("has the tags %v; its replica has %v", tags, secret.Tags))
 	}
 	return append(wrong, w.surplus(p, v, secret)...)
