@@ -22,7 +22,7 @@ import (
 )
 
 // usualRuns are how many runs an ordinary test makes.
-const usualRuns = 300
+const usualRuns = 400
 
 // tally counts what all runs together did.
 type tally struct {

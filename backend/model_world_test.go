@@ -315,7 +315,7 @@ func (w *world) outstanding() (left []string) {
 
 // marks are what storage holds of work that isn't done.
 func (w *world) marks() (marks []string) {
-	for _, prefix := range []string{"pending/", "destination/"} {
+	for _, prefix := range []string{"pending/", "destination/", "rule/"} {
 		keys, err := logical.CollectKeysWithPrefix(context.Background(), w.stored, prefix)
 		if err != nil {
 			w.t.Fatal(err)
