@@ -177,7 +177,7 @@ func (e *Engine) commit(ctx context.Context, c Change, before, next *Secret, alt
 	if kvstore.Failed(changed.Response, err) {
 		// A deletion that failed halfway can't be taken back; it is completed.
 		if altered && !next.Deleting {
-			e.takeBack(ctx, before, made)
+			e.takeBack(ctx, before, next, made)
 		}
 		return changed, err
 	}
@@ -189,13 +189,37 @@ func (e *Engine) commit(ctx context.Context, c Change, before, next *Secret, alt
 	return changed, e.releaseRenamed(ctx, before, next)
 }
 
-// takeBack restores the record of a secret whose value the KV store refused.
-func (e *Engine) takeBack(ctx context.Context, before *Secret, made []claimed) {
-	if err := e.storeSecret(ctx, before); err != nil {
+// takeBack restores the record of a secret whose value the KV store refused. What
+// was begun at the clouds meanwhile, under another name say, is given up as after
+// any other change.
+func (e *Engine) takeBack(ctx context.Context, before, next *Secret, made []claimed) {
+	back := before
+	if slots := before.slots(); len(slots) > 0 && (len(made) > 0 || !slices.Equal(slots, next.slots())) {
+		back = next.clone()
+		back.Settings, back.Forms = before.Settings, before.Forms
+		made = nil // what isn't used is released when it is seen to be unused
+	}
+	err := e.storeSecret(ctx, back)
+	if err == nil && back != before {
+		_, _, err = e.resettle(ctx, before.Name)
+	}
+	e.workOn(before, next)
+	if err != nil {
 		e.log.Error("the settings of a refused write can't be taken back", "secret", before.Name, "error", err)
 		return
 	}
 	e.releaseClaims(ctx, before.Name, made)
+}
+
+// workOn has the replicas of two states of a secret's record worked on, where it
+// isn't known which of them is in storage. What isn't in the record is forgotten
+// then. The caller holds the secret's lock, and the secret is marked.
+func (e *Engine) workOn(before, next *Secret) {
+	slots := slices.Compact(slices.Sorted(slices.Values(slices.Concat(before.slots(), next.slots()))))
+	e.activities.begin(before.Name, time.Now().UTC(), slots)
+	for _, slot := range slots {
+		e.enqueueAt(slot, before.Name, quota.Retry)
+	}
 }
 
 func (e *Engine) request(ctx context.Context, c Change, ground func() error) (Changed, error) {

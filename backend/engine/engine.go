@@ -390,7 +390,11 @@ func (e *Engine) resume(ctx context.Context) {
 	taken := map[string]bool{}
 	e.persist(ctx, "take up pending secrets", func() error {
 		unread := e.journal.load(ctx)
-		names := slices.DeleteFunc(slices.Sorted(maps.Keys(e.journal.marks())), func(name string) bool { return taken[name] })
+		e.tidyJournal() // marks that were made again meanwhile are in two pages
+		names := slices.DeleteFunc(slices.Sorted(maps.Keys(e.journal.marks())), func(name string) bool {
+			// One that came to an end may have an older mark, which was read just now.
+			return taken[name] && e.activities.generation(name) > 0
+		})
 		if len(names) > 0 {
 			e.log.Info("taking up pending replication", "secrets", len(names))
 		}

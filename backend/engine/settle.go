@@ -388,6 +388,7 @@ func (e *Engine) resettle(ctx context.Context, name string) (s *Secret, altered 
 		return before, false, err
 	}
 	if err := e.storeSecret(ctx, next); err != nil {
+		e.workOn(before, next) // it may be in storage or not
 		return before, false, err
 	}
 	e.activities.renew(name)
