@@ -175,9 +175,11 @@ func (w *world) kindFor(n *node, kind provider.Kind) provider.Kind {
 	return kind
 }
 
-// restart ends the leading node in an orderly way and begins another.
+// restart ends the leading node in an orderly way and begins another. Requests that
+// are under way get nowhere, as Vault's storage is out of their reach by then.
 func (w *world) restart() {
 	w.node.b.Cleanup(context.Background())
+	w.node.dead.Store(true)
 	w.begin()
 }
 
