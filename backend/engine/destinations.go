@@ -259,16 +259,13 @@ func (e *Engine) forgetReplica(ctx context.Context, ref, claimID string) error {
 	}
 	slot := s.named(ref, claim.RemoteName)
 	if slot == "" {
+		e.finish(s)
 		return e.releaseClaim(ctx, claim.Secret, ref, claim.RemoteName)
 	}
 	s.Settings = s.Settings.clone()
 	s.Settings.Destinations = slices.DeleteFunc(s.Settings.Destinations, func(d string) bool { return d == ref })
 	delete(s.Settings.KMSKeyIDs, ref)
-	if err := e.dropReplica(ctx, s, slot); err != nil {
-		return err
-	}
-	e.finish(s)
-	return nil
+	return e.dropReplica(ctx, s, slot)
 }
 
 // CheckDestination makes harmless calls at the destination and reports on each.

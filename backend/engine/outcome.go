@@ -153,6 +153,7 @@ func (e *Engine) dropReplica(ctx context.Context, s *Secret, slot string) error 
 		return err
 	}
 	e.activities.forget(s.Name, slot)
+	e.finish(s) // whatever becomes of the claim
 	return e.releaseClaim(ctx, s.Name, slotRef(slot), remoteName)
 }
 
