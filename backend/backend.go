@@ -36,7 +36,12 @@ A destination is one account and region of a cloud, with its credentials:
     vault write cloudsync/destinations/tencent-ssm/prod region=ap-guangzhou \
         access_key_id=... access_key_secret=@secret.txt
 
-A secret names the destinations that it goes to:
+A rule says which secrets go to which destinations, and how they look there:
+
+    vault write cloudsync/rules/team-a match="team-a/**" destinations=tencent-ssm/prod
+    vault kv put -mount=cloudsync team-a/db password=...
+
+A secret can also name destinations itself:
 
     vault write cloudsync/secrets/team-a/db data=@db.json destinations=tencent-ssm/prod
 

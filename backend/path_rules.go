@@ -38,7 +38,7 @@ func (b *backend) rulePaths() []*framework.Path {
 	}
 	planned := ruleFields()
 	planned[fieldDelete] = &framework.FieldSchema{Type: framework.TypeBool, Description: "Plan the deletion of the rule."}
-	planned[fieldLimit] = &framework.FieldSchema{Type: framework.TypeInt, Default: 100, Description: "How many secrets to list at most."}
+	planned[fieldLimit] = &framework.FieldSchema{Type: framework.TypeInt, Default: 100, Description: "How many changes to list at most, and how many refusals."}
 	answer := ruleFields()
 	answer["sweep"] = field(framework.TypeMap, "How far the last change has come, while it isn't applied to all secrets: since, examined, affected.")
 	return []*framework.Path{

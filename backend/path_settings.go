@@ -26,7 +26,7 @@ const (
 // and destinations have in common; tags is the name of the one for tags.
 func settingsFields(tags string) map[string]*framework.FieldSchema {
 	return map[string]*framework.FieldSchema{
-		fieldKMSKeyID:           {Type: framework.TypeString, Description: "KMS key of new remote secrets. Empty for the cloud's own."},
+		fieldKMSKeyID:           {Type: framework.TypeString, Description: "KMS key of new remote secrets. Empty to leave it to what is less specific, and in the end to the cloud."},
 		tags:                    {Type: framework.TypeKVPairs, Description: "Tags of the remote secrets. A value may be a template, such as {{ .SecretBaseName }}."},
 		fieldDescription:        {Type: framework.TypeString, Description: "Description of the remote secrets, possibly a template. The ownership mark is appended to it."},
 		fieldFormat:             {Type: framework.TypeString, Description: "What clouds store: json, raw or binary. Empty to follow how a value was written.", AllowedValues: []any{"json", "raw", "binary"}},

@@ -233,7 +233,14 @@ func readStatus(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fr
 	if err != nil || status == nil {
 		return nil, err
 	}
-	return encodeStatus(ctx, e, status)
+	resp, err := encodeStatus(ctx, e, status)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range status.Notes {
+		resp.AddWarning(note)
+	}
+	return resp, nil
 }
 
 func syncSecret(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {

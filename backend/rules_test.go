@@ -166,6 +166,8 @@ func TestBadRulesAreRefused(t *testing.T) {
 		"to an absent one":        {map[string]any{"match": "**", "destinations": "memory/none"}, []string{"memory/none", "destinations/memory/none"}},
 		"with an unknown field":   {map[string]any{"match": "**", "destinations": "memory/main", "secret_name_template": "{{ .Path }}"}, []string{"secret_name_template", ".Path", ".SecretPath"}},
 		"with a misspelt setting": {map[string]any{"match": "**", "destinations": "memory/main", "kms_key": "k"}, []string{"kms_key", "kms_key_id"}},
+		"with a tag from nowhere": {map[string]any{"match": "**", "destinations": "memory/main", "tags": "k={{ .Foo }}"}, []string{"tags", "k", ".Foo", ".SecretPath"}},
+		"with an unclosed text":   {map[string]any{"match": "**", "destinations": "memory/main", "description": "{{ .SecretPath"}, []string{"description", "unclosed"}},
 		"with a tag too long":     {map[string]any{"match": "**", "destinations": "memory/main", "tags": "k=" + strings.Repeat("v", 1000)}, []string{"tags", "limit"}},
 	} {
 		t.Run(name, func(t *testing.T) {

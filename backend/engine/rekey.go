@@ -48,7 +48,13 @@ func (e *Engine) Rekey(ctx context.Context, r Rekey) (Changed, error) {
 	switch {
 	case have.Exists() && (r.KMSKeyID == have.KeyAsked || r.KMSKeyID == have.KMSKeyID):
 		return Changed{}, Refusef("destination %s: the remote secret %q is under key %s already", ref, replica.RemoteName, r.KMSKeyID)
-	case o.abilities.ChangesKey || !have.Exists():
+	case !have.Exists():
+		// Nothing is there yet that could be under the wrong key.
+		if r.RemoteName != "" && r.RemoteName != replica.RemoteName || r.Retire != "" {
+			return Changed{}, Refusef("destination %s: the remote secret %q isn't made yet, so the key alone is needed; leave out remote_name and deletion_policy", ref, replica.RemoteName)
+		}
+		return e.Apply(ctx, change)
+	case o.abilities.ChangesKey:
 		if r.RemoteName != "" || r.Retire != "" {
 			return Changed{}, Refusef("destination %s: %s changes the key of the secret that is there, so there is no new one; leave out remote_name and deletion_policy", ref, o.kind.Title)
 		}

@@ -314,7 +314,7 @@ func (e *Engine) notAllowed(ctx context.Context, s *Secret) []string {
 	var notes []string
 	for _, t := range all {
 		if site, err := e.replicator(ctx, t.ref); err == nil && site != nil && !t.own && !site.current.Load().destination.Allows(s.Name) {
-			notes = append(notes, fmt.Sprintf("rule %s names destination %s, whose allowed_paths don't allow this secret", t.rules[0], t.ref))
+			notes = append(notes, fmt.Sprintf("rule %s names destination %s, whose allowed_paths don't allow this secret: it isn't sent there", t.rules[0], t.ref))
 		}
 	}
 	return notes

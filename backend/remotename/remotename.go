@@ -152,12 +152,26 @@ func sortedKeys[V any](m map[string]V) []string {
 // Fill returns the text that a template gives, as it is: for descriptions and
 // tags. The error says what is wrong with the template.
 func Fill(text string, f Fields) (string, error) {
-	t := &Template{text: text}
-	if err := t.compile(); err != nil {
+	t, err := parseText(text)
+	if err != nil {
 		return "", err
 	}
-	if t.keyed {
-		return "", errors.New(".SecretKey has no value here; use .SecretPath or .SecretBaseName")
-	}
 	return t.expand(&f)
+}
+
+// CheckText tells whether [Fill] can work with a template.
+func CheckText(text string) error {
+	_, err := parseText(text)
+	return err
+}
+
+func parseText(text string) (*Template, error) {
+	t := &Template{text: text}
+	if err := t.compile(); err != nil {
+		return nil, err
+	}
+	if t.keyed {
+		return nil, errors.New(".SecretKey has no value here; use .SecretPath or .SecretBaseName")
+	}
+	return t, nil
 }

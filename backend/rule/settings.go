@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -184,6 +185,9 @@ func (s Settings) Check() error {
 	); err != nil {
 		return err
 	}
+	if err := s.checkTexts(); err != nil {
+		return err
+	}
 	if s.ValueKey != nil && *s.ValueKey == "" {
 		return errors.New("value_key is empty; name the key of the data that is sent")
 	}
@@ -201,6 +205,23 @@ func (s Settings) Check() error {
 // gives has its default, so nothing is left open that may contradict.
 func (s Settings) CheckResolved() error {
 	return Merge(s, Settings{Format: new(payload.JSON), Granularity: new(payload.PerSecret)}).Check()
+}
+
+// checkTexts tells whether the templates of description and tags can work.
+func (s Settings) checkTexts() error {
+	if s.Description != nil && strings.Contains(*s.Description, "{{") {
+		if err := remotename.CheckText(*s.Description); err != nil {
+			return fmt.Errorf("description: %w", err)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Tags)) {
+		if strings.Contains(s.Tags[key], "{{") {
+			if err := remotename.CheckText(s.Tags[key]); err != nil {
+				return fmt.Errorf("tags: %s: %w", key, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (s Settings) checkTogether(template *remotename.Template) error {
