@@ -43,27 +43,13 @@ func (e *Engine) Rekey(ctx context.Context, r Rekey) (Changed, error) {
 		return Changed{}, Refusef("destination %s doesn't exist", ref)
 	}
 	o := site.current.Load()
-	have := replica.Observed
 	change := Change{Name: r.Secret, Settings: SettingsChange{KMSKeyAt: map[string]string{ref: r.KMSKeyID}}}
-	switch {
-	case have.Exists() && (r.KMSKeyID == have.KeyAsked || r.KMSKeyID == have.KMSKeyID):
-		return Changed{}, Refusef("destination %s: the remote secret %q is under key %s already", ref, replica.RemoteName, r.KMSKeyID)
-	case !have.Exists():
-		// Nothing is there yet that could be under the wrong key.
-		if r.RemoteName != "" && r.RemoteName != replica.RemoteName || r.Retire != "" {
-			return Changed{}, Refusef("destination %s: the remote secret %q isn't made yet, so the key alone is needed; leave out remote_name and deletion_policy", ref, replica.RemoteName)
-		}
+	beside, err := r.check(o, replica)
+	if err != nil {
+		return Changed{}, err
+	}
+	if !beside {
 		return e.Apply(ctx, change)
-	case o.abilities.ChangesKey:
-		if r.RemoteName != "" || r.Retire != "" {
-			return Changed{}, Refusef("destination %s: %s changes the key of the secret that is there, so there is no new one; leave out remote_name and deletion_policy", ref, o.kind.Title)
-		}
-		return e.Apply(ctx, change)
-	case r.RemoteName == "":
-		return Changed{}, Refusef("destination %s: %s fixes the key when a secret is created, so a new one has to be made, and the name %q is taken as long as the old one is there or can be restored; "+
-			"give remote_name for the new one, and let readers follow before the old one is gone", ref, o.kind.Title, replica.RemoteName)
-	case r.RemoteName == replica.RemoteName:
-		return Changed{}, Refusef("destination %s: the remote secret %q has that name already; its versions would be lost before the new one is there; choose another remote_name", ref, r.RemoteName)
 	}
 	change.Settings.RemoteNameAt = map[string]string{ref: r.RemoteName}
 	removal, err := e.removalOf(ctx, s, ref)
@@ -77,6 +63,31 @@ func (e *Engine) Rekey(ctx context.Context, r Rekey) (Changed, error) {
 		}
 	}
 	return e.Apply(ctx, change)
+}
+
+// check tells whether a new remote secret has to be made beside the one that there
+// is, and refuses what can't be.
+func (r Rekey) check(o *opened, replica *Replica) (beside bool, err error) {
+	ref, have := o.destination.Ref(), replica.Observed
+	other := r.RemoteName != "" && r.RemoteName != replica.RemoteName
+	switch {
+	case have.Exists() && (r.KMSKeyID == have.KeyAsked || r.KMSKeyID == have.KMSKeyID):
+		return false, Refusef("destination %s: the remote secret %q is under key %s already", ref, replica.RemoteName, r.KMSKeyID)
+	case !have.Exists() && (other || r.Retire != ""):
+		return false, Refusef("destination %s: the remote secret %q isn't made yet, so the key alone is needed; leave out remote_name and deletion_policy", ref, replica.RemoteName)
+	case !have.Exists():
+		return false, nil
+	case o.abilities.ChangesKey && (r.RemoteName != "" || r.Retire != ""):
+		return false, Refusef("destination %s: %s changes the key of the secret that is there, so there is no new one; leave out remote_name and deletion_policy", ref, o.kind.Title)
+	case o.abilities.ChangesKey:
+		return false, nil
+	case r.RemoteName == "":
+		return false, Refusef("destination %s: %s fixes the key when a secret is created, so a new one has to be made, and the name %q is taken as long as the old one is there or can be restored; "+
+			"give remote_name for the new one, and let readers follow before the old one is gone", ref, o.kind.Title, replica.RemoteName)
+	case !other:
+		return false, Refusef("destination %s: the remote secret %q has that name already; its versions would be lost before the new one is there; choose another remote_name", ref, r.RemoteName)
+	}
+	return true, nil
 }
 
 // replicaOf returns the replica of the whole secret at a destination, or at the
