@@ -96,7 +96,13 @@ func TestALookupCostsTwoReadsOfStorage(t *testing.T) {
 	calls := region.Count("")
 	for name, most := range map[string]int64{"team-a_db": 2, "other": 1} {
 		var reads atomic.Int64
-		m.storage.fail(func(string, string) error { reads.Add(1); return nil })
+		m.storage.fail(func(_, key string) error {
+			// What goes on since the start reads other things.
+			if strings.HasPrefix(key, "claim/") || strings.HasPrefix(key, "secret/") || strings.HasPrefix(key, "kv/") {
+				reads.Add(1)
+			}
+			return nil
+		})
 		m.ask("lookup/memory/main", map[string]any{"remote_name": name})
 		m.storage.fail(nil)
 		if n := reads.Load(); n > most {
