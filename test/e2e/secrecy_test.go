@@ -10,7 +10,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,6 +54,7 @@ func TestNoValueAndNoCredentialIsShown(t *testing.T) {
 	h.succeed()
 	h.beRefused()
 	h.fail()
+	h.overviews()
 	h.look("the processes", processes(t, h.r.Vault.PluginPIDs()))
 	h.r.Vault.KillPlugin()
 	h.r.AwaitState(secretName, "in_sync")
@@ -91,6 +94,23 @@ func (h *hunt) succeed() {
 	h.r.AwaitCurrent("text", canary)
 	h.r.AwaitState(secretName, "in_sync")
 	h.r.AwaitCurrent(secretName, `{"password":"`+canary+`2"}`)
+}
+
+// overviews are what tells of all secrets at once, while some have failed.
+func (h *hunt) overviews() {
+	for _, path := range []string{"metrics", "info", "keys", "status", "status?list=true", "status?list=true&state=in_sync"} {
+		request := h.r.Vault.Client.NewRequest("GET", "/v1/cloudsync/"+strings.Split(path, "?")[0])
+		if _, query, asked := strings.Cut(path, "?"); asked {
+			request.Params, _ = url.ParseQuery(query)
+		}
+		answer, err := h.r.Vault.Client.RawRequestWithContext(h.t.Context(), request) //nolint:staticcheck // metrics aren't JSON
+		if answer == nil {
+			h.t.Fatalf("read %s: %v", path, err)
+		}
+		text, _ := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		h.look("the answer of "+path, text)
+	}
 }
 
 func (h *hunt) beRefused() {
