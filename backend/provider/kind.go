@@ -24,6 +24,10 @@ type Kind struct {
 	// name none; "" where it has none.
 	CurrentLabel string
 
+	// Credentials are the kinds of managed credentials that destinations of the type
+	// have. Any makes the opened destination a [CredentialIssuer].
+	Credentials []CredentialProduct
+
 	// Quotas are the documented rates of the service's calls for a destination
 	// opened with the Config; nil for none.
 	Quotas func(Config) []Quota
