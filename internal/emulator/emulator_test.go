@@ -65,6 +65,33 @@ func TestFaultsStrikeTheCallsThatTheyAreFor(t *testing.T) {
 	}
 }
 
+func TestWorkThatNobodyCalledIsStruckByFaultsThatNameIt(t *testing.T) {
+	t.Parallel()
+	var s Faults
+	for _, f := range []Fault{
+		{Kind: Drop},
+		{Kind: Delay, Operation: "Rotation", Duration: time.Second},
+		{Kind: Error, Operation: "Rotation", Secret: "s", Code: "Broken", Count: 1},
+		{Kind: Hang, Operation: "Put"},
+	} {
+		if _, err := s.Add(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []string{"[2 delay, 1 hits] [3 error, 1 hits] ", "[2 delay, 2 hits] "} {
+		got := ""
+		for _, r := range s.StrikeWork(Target{Operation: "Rotation", Secret: "s"}) {
+			got += fmt.Sprintf("[%d %s, %d hits] ", r.ID, r.Fault.Kind, r.Hits)
+		}
+		if got != want {
+			t.Errorf("the work is struck by %s, want %s", got, want)
+		}
+	}
+	if rule, _ := s.Find(1); rule.Hits > 0 {
+		t.Error("a fault for every call struck work")
+	}
+}
+
 func TestAMalformedFaultIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]Fault{

@@ -207,10 +207,29 @@ func (s *Faults) ClearAll() {
 func (s *Faults) strike(t Target) []*rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.strikeLocked(func(r *rule) bool { return r.matches(t) })
+}
+
+// StrikeWork is for work that a service does by itself, such as a rotation: it
+// returns what goes wrong with it, as for a call. Only faults that name the
+// operation count, so that one for every call never goes to what nobody called.
+// What they mean for the work is the service's affair: a delay may be time on
+// its clock, and a hang lasts for as long as Find knows the rule.
+func (s *Faults) StrikeWork(t Target) []Rule {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var rules []Rule
+	for _, r := range s.strikeLocked(func(r *rule) bool { return r.Operation != "" && r.matches(t) }) {
+		rules = append(rules, r.snapshot())
+	}
+	return rules
+}
+
+func (s *Faults) strikeLocked(matches func(*rule) bool) []*rule {
 	var struck []*rule
 	ended := false
 	for _, r := range s.rules {
-		if !r.matches(t) || ended && r.ends() {
+		if !matches(r) || ended && r.ends() {
 			continue
 		}
 		r.seen++
