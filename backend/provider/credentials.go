@@ -5,6 +5,8 @@ package provider
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/sensitive"
@@ -16,6 +18,8 @@ import (
 //
 // As with [Writer], a method may be repeated after any failure, and an error with
 // Ambiguous set means that the call may have taken effect.
+//
+//nolint:interfacebloat // a service that makes credentials has all of their life
 type CredentialIssuer interface {
 	// Products are the products that credentials can be made for here, by the
 	// names that NewCredential.Product takes. A service that doesn't tell gives
@@ -44,20 +48,22 @@ type CredentialIssuer interface {
 	// caller then describes the credential and decides.
 	CredentialTask(ctx context.Context, name, taskID string) (TaskStatus, error)
 
-	// ReadCredential returns the value that works now.
+	// ReadCredential returns the value that works now, also while a rotation is
+	// under way. One that can't be read in its present state is class Conflict.
 	ReadCredential(ctx context.Context, name string) (CredentialValue, error)
 
-	// RotateCredential makes the service change the value at once. A token names
-	// the rotation: where the service takes one, repeating the call with the same
-	// token rotates once. Elsewhere the caller looks at the history before it
-	// repeats after an Ambiguous error.
+	// RotateCredential makes the service change the value at once. A token, of
+	// letters, digits and -, names the rotation: with CredentialProduct.RotatesOnce
+	// set, repeating the call with the same token rotates once. Elsewhere the caller
+	// looks at the versions before it repeats after an Ambiguous error. While another
+	// rotation is under way it is class Conflict or joins that one.
 	RotateCredential(ctx context.Context, name, token string) (CredentialTask, error)
 
 	// SetRotation switches the rotation by schedule on or off, or changes it.
 	SetRotation(ctx context.Context, name string, r Rotation) error
 
 	// CredentialVersions are the versions that the service tells of, newest
-	// first.
+	// first. They differ, in ids or labels, after each rotation.
 	CredentialVersions(ctx context.Context, name string) ([]CredentialVersion, error)
 
 	// DeleteCredential removes the credential: after window, or at once when it is
@@ -82,8 +88,8 @@ type CredentialProduct struct {
 
 	// InstanceRequired is set where a credential belongs to an instance.
 	InstanceRequired bool
-	// NamePrefix is what the service puts before the names of the type, and
-	// AssignsName is set where it makes up the whole name.
+	// NamePrefix is what names of the type have to begin with: callers' names have it.
+	// AssignsName is set where the service makes up the whole name.
 	NamePrefix  string
 	AssignsName bool
 	// InitialValue is set where the service wants the present credentials of an
@@ -95,8 +101,9 @@ type CredentialProduct struct {
 	ShortestRotation, LongestRotation, RotationUnit time.Duration
 	// SetsBegin is set where the first rotation's time can be chosen.
 	SetsBegin bool
-	// Rotates is set where a rotation can be asked for.
-	Rotates bool
+	// Rotates is set where a rotation can be asked for, and RotatesOnce where the
+	// token keeps a repeated call from rotating again.
+	Rotates, RotatesOnce bool
 
 	// DeletesAccounts is set where deletion can remove what the credential gives
 	// access with. Deletion says what becomes of it otherwise, as a sentence.
@@ -115,7 +122,9 @@ const (
 	FieldInt    FieldType = "int"  // decimal
 	FieldBool   FieldType = "bool" // "true" or "false"
 	FieldList   FieldType = "list" // a JSON array of strings
-	FieldJSON   FieldType = "json" // any JSON
+	// FieldJSON is JSON, or the compact form that the field's description tells: the
+	// text goes to Check and CreateCredential as it was given.
+	FieldJSON FieldType = "json"
 )
 
 // CredentialField is one parameter of a creation.
@@ -125,6 +134,34 @@ type CredentialField struct {
 	Required    bool
 	Description string
 	Allowed     []string // the values it may have; nil for any
+}
+
+// IssuerOf returns d as an issuer of credentials; nil if its service has none.
+func IssuerOf(d Destination) CredentialIssuer {
+	issuer, _ := d.(CredentialIssuer)
+	return issuer
+}
+
+// CredentialProduct returns the product of that name or other spelling; false if
+// the kind has none. Case doesn't matter.
+func (k Kind) CredentialProduct(name string) (CredentialProduct, bool) {
+	for _, p := range k.Credentials {
+		if slices.ContainsFunc(append([]string{p.Name}, p.Names...), func(n string) bool { return strings.EqualFold(n, name) }) {
+			return p, true
+		}
+	}
+	return CredentialProduct{}, false
+}
+
+// Spelling is the name as the service spells it, for a name of the product in
+// any case.
+func (p CredentialProduct) Spelling(name string) string {
+	for _, n := range p.Names {
+		if strings.EqualFold(n, name) {
+			return n
+		}
+	}
+	return p.Name
 }
 
 // NewCredential is what a credential is created with.

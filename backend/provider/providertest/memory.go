@@ -88,7 +88,8 @@ func (m *Memory) Kind() provider.Kind {
 		Account: func(c provider.Config) string { return c.AccessKeyID },
 		Open:    m.open,
 
-		Prototype: withAbilities(&destination{}, m.model.Abilities),
+		Prototype:   withAbilities(&destination{}, m.model.Abilities),
+		Credentials: m.model.products(),
 	}
 	if m.model.Abilities.Overwrites {
 		kind.CurrentVersionID = "SSM_Current"
@@ -146,6 +147,8 @@ func (m *Memory) Region(name string) *Region {
 			secrets:     map[string]*Stored{},
 			refusedKeys: map[string]bool{},
 			now:         time.Now,
+			tasks:       map[string]*credentialTask{},
+			accounts:    map[string]bool{},
 		}
 		m.regions[name] = r
 	}
@@ -167,6 +170,11 @@ type Region struct {
 	keySecret   sensitive.String
 	lastID      int // of the ids given by this service
 	now         func() time.Time
+
+	tasks     map[string]*credentialTask // by id
+	accounts  map[string]bool            // that credentials give access with
+	taskTime  time.Duration              // how long tasks take
+	taskFault string                     // why the next task fails, "" if it doesn't
 }
 
 // Stored is a secret as the cloud holds it.
@@ -174,6 +182,8 @@ type Stored struct {
 	provider.Secret
 	Tags     map[string]string
 	Versions []StoredVersion // oldest first
+	// Credential is set for what CreateCredential made.
+	Credential *StoredCredential
 }
 
 // StoredVersion is a version with its value.
@@ -197,6 +207,7 @@ func (s Stored) index(id string) int {
 
 func (s Stored) clone() Stored {
 	s.Tags = maps.Clone(s.Tags)
+	s.Credential = s.Credential.clone()
 	s.Versions = slices.Clone(s.Versions)
 	for i := range s.Versions {
 		s.Versions[i].Labels = slices.Clone(s.Versions[i].Labels)
@@ -278,6 +289,7 @@ func (r *Region) SetClock(now func() time.Time) {
 
 func (r *Region) expireLocked() {
 	now := r.now()
+	r.advanceCredentialsLocked(now)
 	maps.DeleteFunc(r.secrets, func(_ string, s *Stored) bool {
 		return s.State == provider.StatePendingDeletion && !s.DeletionTime.After(now)
 	})

@@ -32,9 +32,23 @@ const (
 	OpList           = "List"
 	OpCheck          = "Check"
 	OpCheckKey       = "CheckKey"
+
+	OpProducts           = "Products"
+	OpCreateCredential   = "CreateCredential"
+	OpFindCredential     = "FindCredential"
+	OpDescribeCredential = "DescribeCredential"
+	OpCredentialTask     = "CredentialTask"
+	OpReadCredential     = "ReadCredential"
+	OpRotateCredential   = "RotateCredential"
+	OpSetRotation        = "SetRotation"
+	OpCredentialVersions = "CredentialVersions"
+	OpDeleteCredential   = "DeleteCredential"
 )
 
-var readingOps = []string{OpDescribe, OpVersions, OpRead, OpList, OpCheck, OpCheckKey}
+var readingOps = []string{
+	OpDescribe, OpVersions, OpRead, OpList, OpCheck, OpCheckKey,
+	OpProducts, OpFindCredential, OpDescribeCredential, OpCredentialTask, OpReadCredential, OpCredentialVersions,
+}
 
 // IsWrite tells whether the operation changes something.
 func IsWrite(op string) bool { return !slices.Contains(readingOps, op) }

@@ -68,6 +68,17 @@ func memoryFixture(model providertest.Model) providertest.Fixture {
 			}
 			return operations
 		},
+		Credentials: &providertest.CredentialFixture{
+			New: []provider.NewCredential{
+				{Product: providertest.ProductDatabase, InstanceID: "db-1", Parameters: map[string]string{"user_name_prefix": "app", "privileges": "*:read"}},
+				{Product: providertest.ProductImported, InstanceID: "db-1", Initial: sensitive.NewString(`{"username":"app","password":"canary-initial"}`)},
+				{Product: providertest.ProductKey},
+			},
+			Slow:     func() { region.SlowTasks(time.Hour) },
+			Finish:   region.FinishTasks,
+			FailNext: func() { region.FailTask("there is no such instance") },
+			Elapse:   func(d time.Duration) { now = now.Add(d) },
+		},
 		Tick:   func() { now = now.Add(time.Second) },
 		Expire: func() { now = now.Add(provider.Days(31)) },
 	}

@@ -59,6 +59,8 @@ type Fixture struct {
 	Tick func()
 	// Expire lets every scheduled deletion fall due; optional.
 	Expire func()
+	// Credentials is set for a service with managed credentials; optional.
+	Credentials *CredentialFixture
 }
 
 // Fault is a way in which a call goes wrong.
@@ -80,7 +82,7 @@ const (
 // account. What a case makes is deleted when it ends.
 func Run(t *testing.T, open func(t testing.TB) Fixture) {
 	t.Helper()
-	for _, group := range [][]rule{valueRules, versionRules, lifeRules, abilityRules, refusalRules, faultRules, gateRules, inventoryRules} {
+	for _, group := range [][]rule{valueRules, versionRules, lifeRules, abilityRules, refusalRules, faultRules, gateRules, inventoryRules, credentialRules} {
 		for _, r := range group {
 			t.Run(r.sentence, func(t *testing.T) {
 				r.check(newSuite(t, open(t)))
