@@ -218,9 +218,10 @@ func (s *Faults) strike(t Target) []*rule {
 func (s *Faults) StrikeWork(t Target) []Rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var rules []Rule
-	for _, r := range s.strikeLocked(func(r *rule) bool { return r.Operation != "" && r.matches(t) }) {
-		rules = append(rules, r.snapshot())
+	struck := s.strikeLocked(func(r *rule) bool { return r.Operation != "" && r.matches(t) })
+	rules := make([]Rule, len(struck))
+	for i, r := range struck {
+		rules[i] = r.snapshot()
 	}
 	return rules
 }

@@ -9,9 +9,15 @@
 // Terraform provider relies on. Where none of them says what happens, a switch
 // in [Switches] does, and its zero value is the likeliest choice.
 //
-// It has the operations for common secrets, and managed ones (RDS-FG,
-// GaussDB-FG, RDS) and frozen ones can be seeded. Rotation, events, grants,
-// backups, imports, replicas and tokens are left out. Beyond what is documented
+// It has the operations for common secrets and for those that the service rotates
+// (RDS-FG, GaussDB-FG): their tasks, the agencies, and where templates of functions
+// are got. Instead of a function in FunctionGraph the emulator itself writes the new
+// password, if there is an agency. A rotation begins and ends when somebody looks
+// after the clock has reached its time; so to see what comes by schedule, set the
+// clock ahead, list the secrets, and set it back, since signatures have to be
+// younger. Faults for [RotationWork] make rotations slow or fail. Legacy secrets (RDS)
+// and frozen ones can be seeded. Events, grants, backups, imports, replicas and tokens
+// are left out. Beyond what is documented
 // it refuses body members that the operation doesn't have, and X-Project-Id and
 // X-Security-Token headers that aren't signed, because a mistake in a caller
 // would pass unseen otherwise.

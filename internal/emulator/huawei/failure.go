@@ -25,6 +25,7 @@ const (
 // Error codes of CSMS, and of KMS on whose host it lives.
 const (
 	codeInvalidParameter = "CSMS.0002"
+	codeRequest          = "CSMS.0003" // that it is the answer to rotating a common secret is a guess
 	codeBodyFormat       = "CSMS.0004"
 	codeNotFound         = "CSMS.0005"
 	codePendingDelete    = "CSMS.0103"
@@ -33,6 +34,7 @@ const (
 	codeScheduled        = "CSMS.0107"
 	codeNotScheduled     = "CSMS.0108"
 	codeNotEnabled       = "CSMS.0109"
+	codeRotating         = "CSMS.0110" // guess
 	codeExists           = "CSMS.0201" // guess
 	codeSecretQuota      = "CSMS.0202"
 	codeStageLimit       = "CSMS.0203"
@@ -147,7 +149,7 @@ func (s Switches) errorBody(operation, requestID string, f *emulator.Failure) an
 		return flat
 	}
 	shape := s.ErrorShape
-	if shape == "" && strings.Contains(operation, "Tag") {
+	if shape == "" && (strings.Contains(operation, "Tag") || operation == rotateOperation) {
 		shape = shapeNested
 	}
 	if shape == shapeNested {

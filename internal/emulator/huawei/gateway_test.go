@@ -166,7 +166,10 @@ func TestOnlyTheDocumentedPathsExist(t *testing.T) {
 		{"another version of the API", http.MethodGet, "/v2/" + project + "/secrets", "404 APIGW.0101"},
 		{"the root", http.MethodGet, "/", "404 APIGW.0101"},
 		{"a path without a project", http.MethodGet, "/v1/secrets", "404 APIGW.0101"},
-		{"an operation that isn't emulated", http.MethodPost, root + "/secrets/s/rotate", "404 APIGW.0101"},
+		{"an operation that isn't emulated", http.MethodPost, root + "/secrets/s/backup", "404 APIGW.0101"},
+		{"an account's agencies", http.MethodGet, "/v1/csms/agencies", "400 CSMS.0002"},
+		{"a project's agencies", http.MethodGet, root + "/agencies", "404 APIGW.0101"},
+		{"an account's secrets", http.MethodGet, "/v1/csms/secrets", "404 APIGW.0101"},
 		{"the project's tags", http.MethodGet, root + "/csms/tags", "404 APIGW.0101"},
 		{"an unknown project", http.MethodGet, "/v1/" + strings.Repeat("0", 32) + "/secrets", "403 APIGW.0310"},
 		{"an unfilled project", http.MethodGet, "/v1/%7Bproject_id%7D/secrets", "403 APIGW.0310"},
@@ -249,6 +252,10 @@ func FuzzNoCallMakesTheServerPanic(f *testing.F) {
 	f.Add("GET", root+"/secrets/s/versions", "marker=latest&limit=1", []byte(nil), true)
 	f.Add("POST", root+"/secrets", "", []byte(`{"name":"x","secret_string":"v","event_subscriptions":["e"]}`), true)
 	f.Add("POST", root+"/secrets/s/versions", "", []byte(`{"secret_binary":"AA==","version_stages":["a"],"expire_time":9999999999999}`), true)
+	f.Add("POST", root+"/secrets", "", []byte(`{"name":"m","secret_string":"{\"name\":\"a\",\"password\":\"b\"}","secret_type":"RDS-FG","rotation_config":"{}"}`), true)
+	f.Add("POST", root+"/secrets/s/rotate", "", []byte(nil), true)
+	f.Add("GET", root+"/csms/tasks", "limit=1&marker=x&secret_name=s", []byte(nil), true)
+	f.Add("GET", "/v1/csms/agencies", "secret_type=RDS-FG", []byte(nil), true)
 	f.Add("PUT", root+"/secrets/s/versions/v1", "", []byte(`{"expire_time":-1}`), true)
 	f.Add("PUT", root+"/secrets/s/stages/custom", "", []byte(`{"version_id":"v99999999999999999999"}`), true)
 	f.Add("POST", root+"/csms/00000000-0000-0000-0000-000000000000/tags/action", "", []byte(`{"action":"create","tags":[null]}`), true)

@@ -20,7 +20,7 @@ func (c *call) secret() (*secret, *emulator.Failure) {
 	}
 	found, ok := c.server.secrets.LookupLocked(emulator.Ref{Account: c.Account.AccountID, Region: c.Region, Name: name}, c.now)
 	if ok {
-		return found, nil
+		return c.server.present(found, c.now), nil
 	}
 	if c.switches.NameNotFound {
 		return nil, c.switches.notFound(codeNameNotFound)
@@ -67,13 +67,22 @@ func (b creation) check(c *call) *emulator.Failure {
 	if failure := cmp.Or(c.checkName(b.Name), checkDescription(b.Description), events(b.Events)); failure != nil {
 		return failure
 	}
-	if cmp.Or(b.SecretType, typeCommon) != typeCommon || b.AutoRotation || b.RotationPeriod+b.RotationConfig+b.RotationURN != "" {
-		return invalid("this emulator creates secrets of the type COMMON without rotation only")
-	}
 	if len(b.Enterprise) > maxEnterpriseProject {
 		return invalid("enterprise_project_id is too long")
 	}
+	switch {
+	case managedType(b.SecretType):
+		return b.rotation().check()
+	case cmp.Or(b.SecretType, typeCommon) != typeCommon:
+		return invalid("secret_type must be COMMON, RDS-FG or GaussDB-FG")
+	case !b.rotation().empty():
+		return invalid("secrets of the type COMMON aren't rotated")
+	}
 	return nil
+}
+
+func (b creation) rotation() rotation {
+	return rotation{Auto: b.AutoRotation, Period: b.RotationPeriod, Config: b.RotationConfig, Function: b.RotationURN}
 }
 
 func createSecret(c *call, b creation) (any, *emulator.Failure) {
@@ -86,13 +95,26 @@ func createSecret(c *call, b creation) (any, *emulator.Failure) {
 	}
 	next := &secret{
 		Account: c.Account.AccountID, Project: c.Region, Name: b.Name, ID: newUUID(),
-		Type: typeCommon, State: stateEnabled, Description: b.Description, KMSKeyID: b.KMSKeyID,
+		Type: cmp.Or(b.SecretType, typeCommon), State: stateEnabled, Description: b.Description, KMSKeyID: b.KMSKeyID,
 		EnterpriseProject: cmp.Or(b.Enterprise, defaultEnterpriseProject), Events: b.Events,
-		LastVersion: 1, Created: c.now, Updated: c.now,
+		Rotation: b.rotation(), Created: c.now, Updated: c.now,
 	}
-	first.Number, first.KMSKeyID = 1, next.KMSKeyID
-	next.Versions = []version{first}
-	next.move(stageCurrent, 1, c.now)
+	next.Rotation.schedule(c.now)
+	versions := []version{first}
+	if next.Type != typeCommon {
+		if c.switches.NeedsAgency && !c.server.agencies.granted(next.Account, next.Type) {
+			return nil, failWith(http.StatusForbidden, codeDenied, "The agency for the rotation function does not exist.")
+		}
+		if versions, failure = c.managedVersions(first, next.Rotation); failure != nil {
+			return nil, failure
+		}
+	}
+	for i, v := range versions {
+		next.LastVersion++
+		v.Number, v.KMSKeyID = next.LastVersion, next.KMSKeyID
+		next.Versions = append(next.Versions, v)
+		next.move([]string{stageCurrent, stagePrevious}[i], v.Number, c.now)
+	}
 	if failure := cmp.Or(c.nameFree(next.Ref()), c.keyUsable(next.KMSKeyID)); failure != nil {
 		return nil, failure
 	}
@@ -114,9 +136,9 @@ type update struct {
 	KMSKeyID       *string   `json:"kms_key_id"`
 	Description    *string   `json:"description"`
 	Events         *[]string `json:"event_subscriptions"`
-	AutoRotation   bool      `json:"auto_rotation"`
-	RotationPeriod string    `json:"rotation_period"`
-	RotationURN    string    `json:"rotation_func_urn"`
+	AutoRotation   *bool     `json:"auto_rotation"`
+	RotationPeriod *string   `json:"rotation_period"`
+	RotationURN    *string   `json:"rotation_func_urn"`
 }
 
 func updateSecret(c *call, b update) (any, *emulator.Failure) {
@@ -126,11 +148,12 @@ func updateSecret(c *call, b update) (any, *emulator.Failure) {
 		return nil, failure
 	case found.State == statePendingDelete:
 		return nil, fail(codePendingDelete)
-	case b.AutoRotation || b.RotationPeriod+b.RotationURN != "":
-		return nil, invalid("this emulator rotates nothing")
 	}
 	next := found.copy()
 	next.Updated = c.now
+	if failure := b.rotate(next, c.now); failure != nil {
+		return nil, failure
+	}
 	if b.Description != nil {
 		next.Description, failure = *b.Description, checkDescription(*b.Description)
 	}
@@ -144,6 +167,32 @@ func updateSecret(c *call, b update) (any, *emulator.Failure) {
 		return nil, failure
 	}
 	return c.showing(next), c.store(next)
+}
+
+// rotate changes how the secret is rotated. The period counts anew when it, or
+// the switch, was given.
+func (b update) rotate(next *secret, now time.Time) *emulator.Failure {
+	r := &next.Rotation
+	if b.AutoRotation != nil {
+		r.Auto = *b.AutoRotation
+	}
+	if b.RotationPeriod != nil {
+		r.Period = *b.RotationPeriod
+	}
+	if b.RotationURN != nil {
+		r.Function = *b.RotationURN
+	}
+	given := b.AutoRotation != nil || b.RotationPeriod != nil
+	if given {
+		r.schedule(now)
+	}
+	switch {
+	case next.Type == typeCommon && !r.empty():
+		return invalid("secrets of the type COMMON aren't rotated")
+	case managedType(next.Type) && (given || b.RotationURN != nil):
+		return r.check()
+	}
+	return nil
 }
 
 func (c *call) checkNewKey(id string) *emulator.Failure {

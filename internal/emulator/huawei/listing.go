@@ -29,12 +29,14 @@ func (c *call) view(s *secret) object {
 	if subscriptions == nil {
 		subscriptions = []string{}
 	}
-	return object{
+	view := object{
 		"id": s.ID, "name": s.Name, "state": s.State, "kms_key_id": cmp.Or(s.KMSKeyID, defaultKeyID(s.Project)),
 		"description": s.Description, "create_time": c.milliseconds(s.Created), "update_time": c.milliseconds(s.Updated),
-		"scheduled_delete_time": c.orNull(s.DeleteAt), "secret_type": s.Type, "auto_rotation": false,
+		"scheduled_delete_time": c.orNull(s.DeleteAt), "secret_type": s.Type,
 		"event_subscriptions": subscriptions, "enterprise_project_id": s.EnterpriseProject,
 	}
+	c.showRotation(view, s.Rotation)
+	return view
 }
 
 // metadata is a version in answers.
@@ -67,6 +69,7 @@ func listSecrets(c *call) (any, *emulator.Failure) {
 	query := c.HTTP.URL.Query()
 	var rows []row
 	for _, s := range c.server.secrets.ListLocked(c.Account.AccountID, c.Region, c.now) {
+		s = c.server.present(s, c.now)
 		if event := query.Get("event_name"); event == "" || slices.Contains(s.Events, event) {
 			rows = append(rows, row{s.Name, c.view(s)})
 		}

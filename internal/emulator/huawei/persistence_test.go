@@ -112,6 +112,7 @@ func TestSettingsThatMakeNoSenseAreRefused(t *testing.T) {
 		"a region for a project":   {Projects: []string{"cn-north-4"}},
 		"an unknown shape":         {Switches: huawei.Switches{ErrorShape: "round"}},
 		"a success for a refusal":  {Switches: huawei.Switches{ExistsStatus: 200}},
+		"an odd shape of a value":  {Switches: huawei.Switches{ManagedValue: "round"}},
 		"a negative limit":         {Switches: huawei.Switches{VersionLimit: -1}},
 		"an account without a key": {Options: emulator.Options{Accounts: []emulator.Account{{AccessKeyID: "x"}}}},
 	} {

@@ -24,6 +24,9 @@ type protocol struct{ server *Server }
 func (p protocol) Target(r *emulator.Request) emulator.Target {
 	r.ID = strings.ReplaceAll(r.ID, "-", "")
 	m := match(r.HTTP.Method, r.HTTP.URL.Path)
+	if m.project == accountPath {
+		return emulator.Target{Operation: m.route.operation}
+	}
 	return emulator.Target{Operation: m.route.operation, Region: m.project, Secret: p.secretName(r, m)}
 }
 
@@ -64,12 +67,20 @@ func (p protocol) Execute(r *emulator.Request) (any, *emulator.Failure) {
 	if m.route.run == nil {
 		return nil, fail(codeNoSuchAPI)
 	}
+	if m.project == accountPath {
+		return p.run(r, m)
+	}
 	if !slices.Contains(p.server.projects, m.project) {
 		return nil, fail(codeNoProject)
 	}
 	if project := r.HTTP.Header.Get(projectHeader); project != "" && project != m.project {
 		return nil, fail(codeWrongProject)
 	}
+	return p.run(r, m)
+}
+
+// run makes the call if the key may.
+func (p protocol) run(r *emulator.Request, m matched) (any, *emulator.Failure) {
 	c := &call{Request: r, server: p.server, switches: p.server.CurrentSwitches(), values: m.values}
 	if !r.Account.Allows(r.Operation) {
 		code := c.switches.DeniedCode

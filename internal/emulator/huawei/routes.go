@@ -16,12 +16,15 @@ import (
 // createOperation is the one operation whose secret is named in the body.
 const createOperation = "CreateSecret"
 
+// rotateOperation is the one operation of secrets whose errors are nested.
+const rotateOperation = "RotateSecret"
+
 // route is one API operation.
 type route struct {
 	operation string // the SDK's name
 	action    string // of the permission csms:secret:<action>
 	method    string
-	path      []string // the segments after /v1/{project_id}/
+	path      []string // the segments after /v1/{project_id}/, or after /v1/csms/ for those of an account
 	run       func(*call) (any, *emulator.Failure)
 }
 
@@ -34,6 +37,8 @@ var routes = []route{
 	at("DeleteSecret", "delete", "DELETE secrets/{secret_name}", runs(deleteSecret)),
 	at("DeleteSecretForSchedule", "scheduleDeletion", "POST secrets/{secret_name}/scheduled-deleted-tasks/create", takes(scheduleDeletion)),
 	at("RestoreSecret", "restoreSecret", "POST secrets/{secret_name}/scheduled-deleted-tasks/cancel", runs(restoreSecret)),
+	at(rotateOperation, "rotate", "POST secrets/{secret_name}/rotate", runs(rotateSecret)),
+	at("ListSecretTask", "listTask", "GET csms/tasks", runs(listTasks)), // the action's name is a guess
 	at("CreateSecretVersion", "createVersion", "POST secrets/{secret_name}/versions", takes(createVersion)),
 	at("ListSecretVersions", "listVersion", "GET secrets/{secret_name}/versions", runs(listVersions)),
 	at("ShowSecretVersion", "getVersion", "GET secrets/{secret_name}/versions/{version_id}", runs(showVersion)),
@@ -46,6 +51,17 @@ var routes = []route{
 	at("DeleteSecretTag", "deleteTag", "DELETE csms/{secret_id}/tags/{key}", runs(deleteTag)),
 	at("ListSecretTags", "listTags", "GET csms/{secret_id}/tags", runs(listTags)), // the action's name is a guess
 }
+
+// accountRoutes are the operations that belong to no project. The names of the
+// actions are guesses.
+var accountRoutes = []route{
+	at("CreateAgency", "createAgency", "POST agencies", takes(createAgency)),
+	at("ShowAgency", "getAgency", "GET agencies", runs(showAgency)),
+	at("ShowSecretFunctionTemplates", "getFunctionTemplates", "GET function-templates", runs(showTemplates)),
+}
+
+// accountPath stands for a project in the paths of accountRoutes.
+const accountPath = "csms"
 
 func at(operation, action, pattern string, run func(*call) (any, *emulator.Failure)) route {
 	method, path, _ := strings.Cut(pattern, " ")
@@ -65,7 +81,11 @@ func match(method, path string) matched {
 	if len(segments) < 4 || segments[0] != "" || segments[1] != "v1" {
 		return matched{}
 	}
-	for _, r := range routes {
+	known := routes
+	if segments[2] == accountPath {
+		known = accountRoutes
+	}
+	for _, r := range known {
 		if values, ok := r.values(segments[3:]); ok && r.method == method {
 			return matched{r, segments[2], values}
 		}

@@ -45,6 +45,8 @@ type secret struct {
 	KMSKeyID          string // for new versions; "" for the default key
 	EnterpriseProject string
 	Events            []string
+	Rotation          rotation
+	Tasks             []task // in the order they were begun
 	Tags              map[string]string
 	Versions          []version // in the order they were made
 	LastVersion       int       // the highest number that was ever given
@@ -80,6 +82,7 @@ func (s *secret) copy() *secret {
 	next.Versions = slices.Clone(s.Versions)
 	next.Stages = slices.Clone(s.Stages)
 	next.Tags = maps.Clone(s.Tags)
+	next.Tasks = slices.Clone(s.Tasks)
 	return &next
 }
 

@@ -41,6 +41,7 @@ type Server struct {
 	emulator.Base
 	*emulator.Switchboard[Switches]
 	secrets  *emulator.Store[secret, *secret]
+	agencies *agencies
 	projects []string
 	locks    locks
 }
@@ -64,8 +65,12 @@ func New(options Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	agencies, err := openAgencies(options.DataDir)
+	if err != nil {
+		return nil, err
+	}
 	return &Server{
-		Base: base, Switchboard: switches, secrets: secrets,
+		Base: base, Switchboard: switches, secrets: secrets, agencies: agencies,
 		projects: slices.Clone(projects),
 	}, nil
 }

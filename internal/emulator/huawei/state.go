@@ -25,6 +25,8 @@ func (s *secret) Export() emulator.Secret {
 	}
 	if s.Type != typeCommon {
 		out.Type = s.Type
+		settings, _ := s.Rotation.config()
+		out.Instance = cmp.Or(settings.Instance, settings.Legacy)
 	}
 	for _, v := range s.Versions {
 		exported := emulator.Version{ID: versionID(v.Number), Created: v.Created, Labels: s.stagesOf(v.Number)}
@@ -40,8 +42,8 @@ func (s *secret) Export() emulator.Secret {
 
 // Seed stores a secret as somebody else would have made it, with a new id. The
 // region is the project, the type any of the service's ("" for COMMON), the
-// state ENABLED, DISABLED, FROZEN or PENDING_DELETE (with a DeletionTime), and
-// version ids are v1, v2 and so on, ascending. If no version has labels, they
+// state ENABLED, DISABLED, FROZEN or PENDING_DELETE (with a DeletionTime), the
+// instance that of a database, and version ids are v1, v2 and so on, ascending. If no version has labels, they
 // are those of versions that were written one after the other.
 func (s *Server) Seed(seed emulator.Secret) error {
 	next, err := s.imported(seed)
@@ -75,6 +77,9 @@ func (s *Server) imported(seed emulator.Secret) (*secret, error) {
 		Account: ref.Account, Project: ref.Region, Name: ref.Name, ID: newUUID(),
 		Type: cmp.Or(seed.Type, typeCommon), State: state, Description: seed.Description, KMSKeyID: seed.KMSKeyID,
 		EnterpriseProject: defaultEnterpriseProject, Tags: maps.Clone(seed.Tags), Created: created, Updated: created, DeleteAt: seed.DeletionTime,
+	}
+	if seed.Instance != "" && next.Type != typeCommon {
+		next.Rotation = seededRotation(next.Type, seed.Instance)
 	}
 	if state == statePendingDelete {
 		next.StateBefore = stateEnabled

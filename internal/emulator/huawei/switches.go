@@ -59,12 +59,23 @@ type Switches struct {
 	TagsWhilePending   bool `json:"tags_while_pending,omitempty"`   // and so can tags
 	RestoreKeepsState  bool `json:"restore_keeps_state,omitempty"`  // RestoreSecret brings back the state of before, not ENABLED
 
+	// Managed secrets.
+	ManagedValue      string `json:"managed_value,omitempty"`        // what values are written as: "users", "flat" or "binary"; "" is as they were given
+	UsersInOneVersion bool   `json:"users_in_one_version,omitempty"` // one version holds both accounts of MultiUser, the current one first
+	SingleQuotes      bool   `json:"single_quotes,omitempty"`        // rotation_config is told with ' for ", as in the examples
+	PendingStays      bool   `json:"pending_stays,omitempty"`        // a rotation that failed leaves its version, at SYSPENDING
+	RotatesTwice      bool   `json:"rotates_twice,omitempty"`        // RotateSecret during a rotation begins another, not CSMS.0110, a guess
+	NeedsAgency       bool   `json:"needs_agency,omitempty"`         // CreateSecret is refused without the agencies, not only rotations
+
 	SecretLimit int `json:"secret_limit,omitempty"` // per account and project; 0 is 5000
 }
 
 func (s Switches) check() error {
 	if !slices.Contains([]string{"", shapeFlat, shapeNested}, s.ErrorShape) {
 		return fmt.Errorf("switch error_shape is %q: it must be empty, flat or nested", s.ErrorShape)
+	}
+	if !slices.Contains([]string{"", valueUsers, valueFlat, valueBinary}, s.ManagedValue) {
+		return fmt.Errorf("switch managed_value is %q: it must be empty, users, flat or binary", s.ManagedValue)
 	}
 	if s.ExistsStatus != 0 && (s.ExistsStatus < 400 || s.ExistsStatus > 599) {
 		return fmt.Errorf("switch exists_status is %d: it must be an HTTP status from 400 to 599", s.ExistsStatus)

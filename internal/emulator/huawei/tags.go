@@ -19,7 +19,7 @@ func (c *call) tagged() (*secret, *emulator.Failure) {
 	}
 	for _, s := range c.server.secrets.ListLocked(c.Account.AccountID, c.Region, c.now) {
 		if s.ID == id {
-			return s, nil
+			return c.server.present(s, c.now), nil
 		}
 	}
 	return nil, c.switches.notFound(codeNotFound)
