@@ -95,6 +95,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.infoPaths(),
 			b.lookupPaths(),
 			b.keysPaths(),
+			b.jobPaths(),
 			b.statusPaths(),
 			b.metricsPaths(),
 			b.configPaths(),
@@ -128,7 +129,9 @@ func titles(kinds []provider.Kind) string {
 // may, before it is begun, and every question about work to the one that does it.
 func forwarded(paths []*framework.Path) []*framework.Path {
 	for _, path := range paths {
-		aboutWork := strings.HasPrefix(path.Pattern, "status") || strings.HasPrefix(path.Pattern, lookupPrefix) || path.Pattern == metricsPath
+		aboutWork := path.Pattern == metricsPath || slices.ContainsFunc([]string{"status", lookupPrefix, jobsPrefix}, func(prefix string) bool {
+			return strings.HasPrefix(path.Pattern, prefix)
+		})
 		for operation, handler := range path.Operations {
 			served, ok := handler.(*framework.PathOperation)
 			changes := operation != logical.ReadOperation && operation != logical.ListOperation

@@ -82,6 +82,7 @@ type Engine struct {
 	records     *recordCache
 	journal     *journal
 	events      *events
+	jobs        jobs
 	tidying     chan struct{} // has an entry when the journal is to be cleaned
 	resumed     atomic.Bool   // every mark of an earlier life was taken up
 	takenUp     chan struct{} // closed then
@@ -108,6 +109,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		journal:     newJournal(storage),
 		records:     newRecordCache(),
 		events:      newEvents(o.Announce),
+		jobs:        jobs{turns: make(chan struct{}, jobsAtOnce), byID: map[string]*job{}},
 		claimCounts: claimCounts{byRef: map[string]int{}},
 		tidying:     make(chan struct{}, 1),
 		activities:  activities{byName: map[string]*activity{}},
@@ -115,6 +117,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	for _, kind := range o.Kinds {
 		e.kinds[kind.Type] = kind
 	}
+	e.jobs.kinds = e.jobKinds()
 	if err := e.identify(ctx); err != nil {
 		return nil, err
 	}
@@ -189,6 +192,7 @@ func (e *Engine) Start() {
 	e.work.Go(func() { e.resume(ctx) })
 	e.work.Go(func() { e.resumeSweeps(ctx) })
 	e.work.Go(func() { e.resumeRules(ctx) })
+	e.work.Go(func() { e.resumeJobs(ctx) })
 }
 
 // Started tells whether background work runs.

@@ -32,6 +32,7 @@ import (
 //	pending/<page>                   marks: which secrets may have replicas out of sync
 //	claim/<type>/<name>/<id of remote name>
 //	                                 which secret owns a remote name
+//	job/<id>, jobreport/<id>/<page>  long work and what came of it
 //
 // An id is a keyed hash, so that storage keys have one length and tell nothing.
 var (
@@ -52,6 +53,7 @@ func SealWrapPaths() []string {
 	for _, path := range []string{
 		mounts.SealWrapPath(), configs.SealWrapPath(), destinations.SealWrapPath(),
 		secrets.SealWrapPath(), places.SealWrapPath(), leases.SealWrapPath(), rules.SealWrapPath(), pendings.SealWrapPath(), claims.SealWrapPath(),
+		jobRecords.SealWrapPath(), jobReports.SealWrapPath(),
 	} {
 		if path != "" {
 			paths = append(paths, path)

@@ -19,6 +19,15 @@ path "cloudsync/keys" {
   capabilities = ["read"]
 }
 
+# Long work that somebody asked for: how far it is, and what came of it.
+path "cloudsync/jobs" {
+  capabilities = ["list"]
+}
+
+path "cloudsync/jobs/*" {
+  capabilities = ["read", "list"]
+}
+
 path "cloudsync/info" {
   capabilities = ["read"]
 }

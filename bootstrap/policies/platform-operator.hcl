@@ -54,6 +54,19 @@ path "cloudsync/keys" {
   capabilities = ["read"]
 }
 
+# Long work that somebody asked for: how far it is, and what came of it, and its end.
+path "cloudsync/jobs" {
+  capabilities = ["list"]
+}
+
+path "cloudsync/jobs/*" {
+  capabilities = ["read", "list", "delete"]
+}
+
+path "cloudsync/jobs/+/cancel" {
+  capabilities = ["update"]
+}
+
 path "cloudsync/info" {
   capabilities = ["read"]
 }

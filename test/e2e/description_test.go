@@ -68,6 +68,9 @@ var descriptions = []described{
 	{path: "info", get: "cloudsync-read-info"},
 	{path: "lookup/{type}/{name}", get: "cloudsync-look-up-remote-name"},
 	{path: "keys", get: "cloudsync-read-kms-keys"},
+	{path: "jobs/", get: "cloudsync-list-jobs"},
+	{path: "jobs/{id}", get: "cloudsync-read-job", delete: "cloudsync-delete-job"},
+	{path: "jobs/{id}/cancel", post: "cloudsync-cancel-job"},
 	{path: "status/{name}", get: "cloudsync-read-secret-status"},
 	{path: "sync/{name}", post: "cloudsync-sync-secret", fields: []string{"wait"}},
 	{
@@ -164,6 +167,7 @@ func TestPathHelpDescribesEveryPath(t *testing.T) {
 		"info":                             {"limits", "error classes", "templates"},
 		"lookup/tencent-ssm/x":             {"remote_name", "secret", "no remote call"},
 		"keys":                             {"kms_key_id", "after", "limit"},
+		"jobs/x":                           {"after", "result", "report"},
 		"rollback/x":                       {"version"},
 		"sync/x":                           {"wait"},
 		"config":                           {"default_wait", "paused", "max_versions"},
