@@ -9,9 +9,15 @@
 // behaviour that official tools rely on. Where none of them says what happens,
 // a switch in [Switches] does, and its zero value is the likeliest choice.
 //
-// It has the operations for custom secrets, and product secrets can be seeded
-// to see them refuse writes. Creating product, SSH and API key secrets, GET
-// requests and signature v1 are left out.
+// It has the operations for custom secrets, for product secrets, whose value
+// the service makes and rotates, and for SSH key pairs. A product secret is made
+// and rotated by a flow: DescribeAsyncRequestInfo tells how far it is, the first
+// looks at it find it running, and faults for the operations Creation, Rotation
+// and Deletion make it slow on the service's clock, hold it up or let it fail. A
+// schedule rotates by that clock too. There are no databases and no servers
+// behind, so nothing tells an instance that exists from one that doesn't.
+// Creating API key and Redis secrets, GET requests and signature v1 are left
+// out.
 //
 // The cloud's Tag service, API version 2018-08-13, is at the same address, for
 // the tags of secrets. A call is for it if its host begins with "tag." or, where

@@ -56,6 +56,9 @@ func (c *call) switchTo(name, status string) (reply, *emulator.Failure) {
 	}
 	next := found.copy()
 	next.Status = status
+	if status == statusDisabled && next.Managed != nil {
+		next.Managed.Schedule.disable()
+	}
 	return reply{"SecretName": next.Name}, c.store(next)
 }
 
@@ -73,10 +76,15 @@ func deleteSecret(c *call, p deleteParameters) (reply, *emulator.Failure) {
 		return nil, failure
 	case p.RecoveryWindowInDays > maxWindowDays || p.DeleteMode > 1:
 		return nil, fail(codeInvalidValue, "RecoveryWindowInDays must lie between 0 and 30, and DeleteMode must be 0 or 1.")
-	case found.uninitialized():
+	case found.Status == statusCreating, found.Status == statusFailed && c.switches.KeepsFailed:
 		return nil, uninitialized()
-	case found.Status != statusDisabled:
+	case found.Status != statusDisabled && found.Status != statusFailed:
 		return nil, wrongStatus(found)
+	case found.Type == typeSSHKey && p.RecoveryWindowInDays > 0:
+		return nil, fail(codeInvalidValue, "RecoveryWindowInDays must be 0 for an SSH key pair.")
+	}
+	if found.Status == statusFailed {
+		p.RecoveryWindowInDays = 0 // there is nothing to recover
 	}
 	window := time.Duration(p.RecoveryWindowInDays) * 24 * time.Hour
 	due := c.now.Add(window)
@@ -85,6 +93,13 @@ func deleteSecret(c *call, p deleteParameters) (reply, *emulator.Failure) {
 	next := found.copy()
 	next.DeleteAt = due
 	switch {
+	case p.DeleteMode == 1 && found.Type == typeProduct && found.Status != statusFailed:
+		// The accounts are dropped by a flow, and the secret is gone with its end.
+		answer["FlowID"] = c.server.begin(next, flow{Work: workDeletion, Looks: c.switches.flowLooks()}, c.now).ID
+		next.DeleteAt = time.Time{}
+		if window > 0 {
+			next.Status, next.DeleteAt = statusPendingDelete, due
+		}
 	case window > 0:
 		next.Status = statusPendingDelete
 	case c.switches.DeletionLag > 0:

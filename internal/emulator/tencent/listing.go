@@ -15,28 +15,48 @@ import (
 )
 
 func describeSecret(c *call, p nameParameters) (reply, *emulator.Failure) {
-	found, failure := c.secret(p.SecretName)
+	found, failure := c.lookUp(p.SecretName, true)
 	if failure != nil {
 		return nil, failure
 	}
 	answer := found.metadata()
-	answer["RotationStatus"] = false // a number in ListSecrets
+	answer["RotationStatus"] = found.schedule().Enabled // a number in ListSecrets
 	answer["AdditionalConfig"] = ""
+	if found.Type == typeProduct && !c.switches.NoAccountInfo {
+		answer["NextRotationTime"] = wallTime(found.schedule().Next) // seconds in ListSecrets
+		answer["AccountInfoList"] = found.accounts()
+	}
 	return answer, c.roleGranted()
+}
+
+// schedule is that of the secret's rotations, zero for a custom one.
+func (s *secret) schedule() schedule {
+	if s.Managed == nil {
+		return schedule{}
+	}
+	return s.Managed.Schedule
 }
 
 // metadata is what DescribeSecret and ListSecrets both tell.
 func (s *secret) metadata() reply {
-	product := "default"
-	if s.Type == 1 {
-		product = "Mysql"
+	product, encryptType := "default", uint64(0)
+	keyName, project := "", int64(0)
+	if m := s.Managed; m != nil {
+		product, encryptType = m.Product, m.EncryptType
+		if m.SSHKey != nil {
+			keyName, project = m.SSHKey.Name, m.SSHKey.ProjectID
+		}
+	}
+	keyID := cmp.Or(s.KMSKeyID, defaultKeyID(s.Region))
+	if encryptType == 1 {
+		keyID = "" // a software key
 	}
 	return reply{
-		"SecretName": s.Name, "Description": s.Description, "KmsKeyId": cmp.Or(s.KMSKeyID, defaultKeyID(s.Region)),
+		"SecretName": s.Name, "Description": s.Description, "KmsKeyId": keyID,
 		"CreateUin": s.CreateUin, "Status": s.Status, "DeleteTime": s.deleteTime(), "CreateTime": s.Created.Unix(),
-		"SecretType": s.Type, "ProductName": product, "ResourceID": s.ResourceID, "ResourceName": "", "ProjectID": 0,
-		"AssociatedInstanceIDs": []string{}, "TargetUin": 0, "RotationFrequency": 0,
-		"EncryptType": 0, "EncryptSwitching": false,
+		"SecretType": s.Type, "ProductName": product, "ResourceID": s.ResourceID, "ResourceName": keyName, "ProjectID": project,
+		"AssociatedInstanceIDs": []string{}, "TargetUin": 0, "RotationFrequency": s.schedule().Days,
+		"EncryptType": encryptType, "EncryptSwitching": false,
 	}
 }
 
@@ -85,6 +105,9 @@ func listSecrets(c *call, p listParameters) (reply, *emulator.Failure) {
 	if p.State > 3 && p.SecretType != 1 {
 		return nil, fail(codeInvalidValue, "This State exists for product secrets only.")
 	}
+	if failure := c.settleAll(); failure != nil {
+		return nil, failure
+	}
 	all := c.server.secrets.ListLocked(c.Account.AccountID, c.Region, c.now)
 	matching := slices.DeleteFunc(all, func(s *secret) bool { return !p.matches(s, c.switches) })
 	slices.SortStableFunc(matching, func(a, b *secret) int {
@@ -108,7 +131,15 @@ func (p listParameters) matches(s *secret, switches Switches) bool {
 		nameFits = s.Name == p.SearchSecretName
 	}
 	stateFits := p.State == 0 || filterStates[p.State] == s.Status
-	return nameFits && stateFits && s.Type == p.SecretType && tagsFit(s.Tags, p.TagFilters)
+	return nameFits && stateFits && s.Type == p.SecretType && p.fitsProduct(s) && tagsFit(s.Tags, p.TagFilters)
+}
+
+// fitsProduct looks at the filters by product, of which several may be given with
+// commas, and by instance.
+func (p listParameters) fitsProduct(s *secret) bool {
+	products := strings.Split(p.ProductName, ",")
+	return (s.Type != typeProduct || p.ProductName == "" || s.Managed != nil && slices.Contains(products, s.Managed.Product)) &&
+		(p.InstanceID == "" || p.InstanceID == s.ResourceID)
 }
 
 // tagsFit tells whether every filter's key is there with one of its values, or
@@ -126,9 +157,13 @@ func tagsFit(tags map[string]string, filters []tagFilter) bool {
 // listed is a secret as a row of ListSecrets.
 func (s *secret) listed() reply {
 	row := s.metadata()
+	plan := s.schedule()
 	row["RotationStatus"] = 0 // a bool in DescribeSecret
-	row["RotationBeginTime"] = ""
+	row["RotationBeginTime"] = wallTime(plan.Begin)
 	row["NextRotationTime"] = 0
+	if plan.Enabled {
+		row["RotationStatus"], row["NextRotationTime"] = 1, plan.Next.Unix()
+	}
 	row["KmsKeyType"] = "DEFAULT"
 	if s.KMSKeyID != "" && s.KMSKeyID != defaultKeyID(s.Region) {
 		row["KmsKeyType"] = "CUSTOMER"

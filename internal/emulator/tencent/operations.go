@@ -27,6 +27,16 @@ var operations = map[string]operation{
 	"DeleteSecretVersion":  takes(deleteSecretVersion),
 	"GetServiceStatus":     takes(getServiceStatus),
 	"GetRegions":           takes(getRegions),
+
+	"CreateProductSecret":       takes(createProductSecret),
+	"CreateSSHKeyPairSecret":    takes(createSSHKeyPairSecret),
+	"GetSSHKeyPairValue":        takes(getSSHKeyPairValue),
+	"RotateProductSecret":       takes(rotateProductSecret),
+	"UpdateRotationStatus":      takes(updateRotationStatus),
+	"DescribeRotationDetail":    takes(describeRotationDetail),
+	"DescribeRotationHistory":   takes(describeRotationHistory),
+	"DescribeAsyncRequestInfo":  takes(describeAsyncRequestInfo),
+	"DescribeSupportedProducts": takes(describeSupportedProducts),
 }
 
 // takes makes an operation of a function by the parameters that it takes: it
@@ -51,16 +61,21 @@ func takes[P any](run func(*call, P) (reply, *emulator.Failure)) operation {
 }
 
 // secret returns the named secret of the caller's account.
-func (c *call) secret(name string) (*secret, *emulator.Failure) {
+func (c *call) secret(name string) (*secret, *emulator.Failure) { return c.lookUp(name, false) }
+
+// lookUp does so, and tells what is going on with the secret that it was looked at.
+func (c *call) lookUp(name string, look bool) (*secret, *emulator.Failure) {
 	if failure := c.checkName(name); failure != nil {
 		return nil, failure
 	}
 	found, ok := c.server.secrets.LookupLocked(emulator.Ref{Account: c.Account.AccountID, Region: c.Region, Name: name}, c.now)
 	if !ok {
-		return nil, fail(codeNotFound, "The secret does not exist.")
+		return nil, secretNotFound()
 	}
-	return found, nil
+	return c.settle(found, look)
 }
+
+func secretNotFound() *emulator.Failure { return fail(codeNotFound, "The secret does not exist.") }
 
 // writable returns a copy of a custom secret whose versions can be changed.
 func (c *call) writable(name string) (*secret, *emulator.Failure) {

@@ -16,7 +16,7 @@ import (
 // decode reads a request body into the struct that into points to, as strictly
 // as the gateway: every parameter must be one of the struct's fields, of exactly
 // its JSON type, and those tagged need:"true" must be there. Null counts as
-// absent.
+// absent. A pointer field tells an absent parameter from a zero.
 func decode(body []byte, into any) *emulator.Failure {
 	if len(bytes.TrimSpace(body)) == 0 {
 		body = []byte("{}")
@@ -35,6 +35,8 @@ func decode(body []byte, into any) *emulator.Failure {
 // path names the parameter, "" for the body itself.
 func fits(raw json.RawMessage, t reflect.Type, path string) *emulator.Failure {
 	switch t.Kind() {
+	case reflect.Pointer:
+		return fits(raw, t.Elem(), path)
 	case reflect.Struct:
 		return fitsStruct(raw, t, path)
 	case reflect.Slice:

@@ -18,7 +18,9 @@ var throttling = emulator.Throttling{
 		each(50, "UpdateSecret", "DeleteSecret", "DeleteSecretVersion", "EnableSecret", "DisableSecret", "RestoreSecret", "GetServiceStatus"),
 		each(40, "DescribeSecret", "ListSecretVersionIds"),
 		each(30, "ListSecrets"),
-		each(20, "UpdateDescription", "GetRegions"),                         // one of two tables has 100 for GetRegions
+		each(20, "UpdateDescription", "GetRegions"), // one of two tables has 100 for GetRegions
+		each(20, "CreateProductSecret", "CreateSSHKeyPairSecret", "GetSSHKeyPairValue", "RotateProductSecret", "UpdateRotationStatus",
+			"DescribeAsyncRequestInfo", "DescribeRotationDetail", "DescribeRotationHistory", "DescribeSupportedProducts"),
 		each(20, "ModifyResourceTags", "DescribeResourceTagsByResourceIds"), // of the second no rate is known
 	),
 	Refusal: func(int) *emulator.Failure {

@@ -20,7 +20,7 @@ const (
 )
 
 // typeCustom is a secret whose values callers write. The other types are the
-// service's own: 1 product, 2 SSH key pair, 3 API key pair, 4 Redis.
+// service's own: typeProduct, typeSSHKey, 3 API key pair, 4 Redis.
 const typeCustom = 0
 
 // currentVersionID names the first version of a secret that was created without
@@ -41,6 +41,7 @@ type secret struct {
 	CreateUin   uint64
 	Created     time.Time
 	ResourceID  string
+	Managed     *managed `json:",omitempty"` // of typeProduct and typeSSHKey, else nil
 
 	// DeleteAt is when the secret vanishes: set for PendingDelete, and for
 	// deletion at once while it lags.
@@ -63,6 +64,7 @@ func (s *secret) Ref() emulator.Ref {
 func (s *secret) copy() *secret {
 	next := *s
 	next.Versions = slices.Clone(s.Versions)
+	next.Managed = s.Managed.copy()
 	return &next
 }
 

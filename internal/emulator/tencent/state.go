@@ -25,6 +25,10 @@ func (s *secret) Export() emulator.Secret {
 	if s.Type != typeCustom {
 		out.Type = strconv.FormatUint(s.Type, 10)
 	}
+	if s.Managed != nil && s.Managed.SSHKey != nil {
+		key := s.Managed.SSHKey
+		out.Versions = append(out.Versions, emulator.Version{ID: key.ID, Text: key.Private, Created: s.Created})
+	}
 	for _, v := range s.Versions {
 		exported := emulator.Version{ID: v.ID, Created: v.Created}
 		if v.Binary {
@@ -71,6 +75,10 @@ func (s *Server) imported(seed emulator.Secret) (*secret, error) {
 		Account: ref.Account, Region: ref.Region, Name: ref.Name,
 		Type: kind, Status: status, Description: seed.Description, KMSKeyID: seed.KMSKeyID, Tags: maps.Clone(seed.Tags),
 		CreateUin: uinOf(ref.Account), Created: timeOr(seed.Created, now), ResourceID: newResourceID(ref.Account, now), DeleteAt: seed.DeletionTime,
+	}
+	if kind == typeProduct {
+		next.ResourceID = "cdb-seeded"
+		next.Managed = &managed{Product: supportedProducts[0], Instance: next.ResourceID, Accounts: newAccounts("seed"), Domains: []string{"%"}}
 	}
 	for _, v := range seed.Versions {
 		imported := version{ID: v.ID, Value: []byte(v.Text), Created: timeOr(v.Created, now)}

@@ -26,6 +26,11 @@ type Switches struct {
 	StrictTagRemoval    bool `json:"strict_tag_removal,omitempty"`    // removing a tag that a secret doesn't have is FailedOperation
 	KMSUnauthorized     bool `json:"kms_unauthorized,omitempty"`      // an unusable key is UnauthorizedOperation.AccessKmsError
 
+	RotatesUnscheduled bool `json:"rotates_unscheduled,omitempty"` // RotateProductSecret works while the schedule is off, instead of RotationForbidden
+	KeepsFailed        bool `json:"keeps_failed,omitempty"`        // a secret whose creation failed can't be deleted: ResourceUninitialized
+	NoAccountInfo      bool `json:"no_account_info,omitempty"`     // answers lack what the API got in 2026: AccountInfoList, NextRotationTime
+	EncodedKeys        bool `json:"encoded_keys,omitempty"`        // GetSSHKeyPairValue gives the keys in base64, as its text says
+
 	NotPurchased bool `json:"not_purchased,omitempty"` // the service isn't activated
 	RoleMissing  bool `json:"role_missing,omitempty"`  // the service role is missing: OperationDenied.RoleNotExist
 	TagsMissing  bool `json:"tags_missing,omitempty"`  // tags must exist before CreateSecret and don't: TagsNotExisted
@@ -34,6 +39,12 @@ type Switches struct {
 	ValueLimit   int `json:"value_limit,omitempty"`   // bytes; 0 is 32768, it was 4096 until 2023-12
 	VersionLimit int `json:"version_limit,omitempty"` // per secret; 0 is 10
 	SecretLimit  int `json:"secret_limit,omitempty"`  // per account and region; 0 is 1000
+
+	// FlowLooks is how often DescribeAsyncRequestInfo and DescribeSecret find a
+	// creation or rotation still going on; 0 is 2. Faults of kind delay for the
+	// operations Creation, Rotation and Deletion make it last on the clock, of
+	// kind error they let it fail, and of kind hang they hold it up.
+	FlowLooks int `json:"flow_looks,omitempty"`
 
 	// DeletionLag is for how many seconds a secret that was deleted at once
 	// still shows as Disabled and holds its name.
@@ -44,8 +55,8 @@ func (s Switches) check() error {
 	if s.TagCode < 0 || s.TagCode > 2 {
 		return fmt.Errorf("switch tag_code is %d: it must be 0, 1 or 2", s.TagCode)
 	}
-	if min(s.ValueLimit, s.VersionLimit, s.SecretLimit, s.DeletionLag) < 0 {
-		return errors.New("switches for limits and lag can't be negative")
+	if min(s.ValueLimit, s.VersionLimit, s.SecretLimit, s.FlowLooks, s.DeletionLag) < 0 {
+		return errors.New("switches for limits, looks and lag can't be negative")
 	}
 	return nil
 }
@@ -53,3 +64,4 @@ func (s Switches) check() error {
 func (s Switches) valueLimit() int   { return cmp.Or(s.ValueLimit, 32768) }
 func (s Switches) versionLimit() int { return cmp.Or(s.VersionLimit, 10) }
 func (s Switches) secretLimit() int  { return cmp.Or(s.SecretLimit, 1000) }
+func (s Switches) flowLooks() int    { return cmp.Or(s.FlowLooks, 2) }

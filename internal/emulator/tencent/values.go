@@ -31,20 +31,11 @@ func createSecret(c *call, p createParameters) (reply, *emulator.Failure) {
 	if failure != nil {
 		return nil, failure
 	}
-	if _, taken := c.server.secrets.LookupLocked(next.Ref(), c.now); taken {
-		return nil, fail(codeSecretExists, "The secret exists already.")
+	if failure := c.room(next); failure != nil {
+		return nil, failure
 	}
-	if len(c.server.secrets.ListLocked(next.Account, next.Region, c.now)) >= c.switches.secretLimit() {
-		return nil, fail(codeLimitExceeded, "The number of secrets has reached its limit.")
-	}
-	answer := reply{"SecretName": next.Name, "VersionId": next.Versions[0].ID, "TagCode": 0, "TagMsg": "ok"}
-	switch {
-	case len(next.Tags) == 0:
-		answer["TagMsg"] = "no tags to save"
-	case c.switches.TagCode != 0:
-		next.Tags = nil
-		answer["TagCode"], answer["TagMsg"] = c.switches.TagCode, "tags not saved"
-	}
+	answer := c.saveTags(next)
+	answer["SecretName"], answer["VersionId"] = next.Name, next.Versions[0].ID
 	return answer, c.store(next)
 }
 
@@ -152,6 +143,9 @@ func getSecretValue(c *call, p readParameters) (reply, *emulator.Failure) {
 	}
 	if failure := cmp.Or(c.checkVersionID(p.VersionId), c.roleGranted(), readable(found)); failure != nil {
 		return nil, failure
+	}
+	if found.Type == typeSSHKey {
+		return nil, fail(codeFailedOperation, "The secret is an SSH key pair; GetSSHKeyPairValue reads it.")
 	}
 	v, ok := found.read(p.VersionId)
 	if !ok {
