@@ -10,11 +10,16 @@
 // none of them says what happens, a switch in [Switches] does, and its zero value
 // is the likeliest choice, or the strictest where none is likely.
 //
-// It has the operations for generic secrets and for tags, and DescribeKey,
-// DescribeRegions, DescribeAccountKmsStatus and GetRandomPassword. Managed
-// secrets (Rds, RAMCredentials, ECS, Redis, PolarDB) can be seeded to see them
-// refuse writes. Creating and rotating managed secrets, secret policies, XML
-// answers, listing keys and tags of keys are left out.
+// It has the operations for generic and managed secrets and for tags, and
+// DescribeKey, DescribeRegions, DescribeAccountKmsStatus and GetRandomPassword.
+// Reading and setting secret policies, XML answers, listing keys and tags of keys
+// are left out.
+//
+// Managed secrets (Rds, RAMCredentials, ECS, Redis, PolarDB) rotate when they are
+// told to and by their schedules, on the service's clock. There is no database
+// and no server behind them: an account is what a value says. A rotation takes no
+// time, and can't fail, unless [Switches] or a fault of the operation "Rotation"
+// say otherwise; see [emulator.Faults.StrikeWork].
 //
 // A secret belongs to an account and a region, which the parameter RegionId
 // names; the real service has one endpoint per region instead. Every change is

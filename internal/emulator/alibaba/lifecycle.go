@@ -4,7 +4,6 @@
 package alibaba
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
@@ -16,21 +15,43 @@ func updateSecret(c *call, r *reader) work {
 	if description == "" && c.switches.KeepsEmptyDescription {
 		given = false
 	}
-	custom := r.parameters["ExtendedConfig.CustomData"] + r.parameters["ExtendedConfig"] // SDKs spell it in both ways
-	r.check("ExtendedConfig.CustomData", custom == "" || json.Valid([]byte(custom)))
+	custom, customGiven := r.newCustomData()
 	return func() (reply, *emulator.Failure) {
 		next, failure := c.editable(name)
 		switch {
 		case failure != nil:
 			return nil, failure
-		case custom != "" && next.Type == typeGeneric:
+		case customGiven && next.Managed == nil:
 			return nil, invalid("ExtendedConfig.CustomData")
+		case customGiven:
+			next.Managed.Config[configCustom] = custom
 		}
 		if given {
 			next.Description = description
 		}
 		return reply{"SecretName": next.Name}, c.store(next)
 	}
+}
+
+// newCustomData reads the custom data of a managed secret, which SDKs send in two
+// ways.
+func (r *reader) newCustomData() (custom any, given bool) {
+	const name = "ExtendedConfig.CustomData"
+	config := map[string]any{}
+	if r.parameters["ExtendedConfig"] != "" {
+		r.decode("ExtendedConfig", &config)
+		r.check("ExtendedConfig", len(config) == 1 && config[configCustom] != nil)
+	}
+	if text := r.parameters[name]; text != "" {
+		var object map[string]any
+		r.decode(name, &object)
+		config[configCustom] = object
+	}
+	if len(config) == 0 {
+		return nil, false
+	}
+	r.customData(name, config)
+	return config[configCustom], true
 }
 
 func deleteSecret(c *call, r *reader) work {

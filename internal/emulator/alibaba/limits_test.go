@@ -58,7 +58,7 @@ func TestCreateSecretEnforcesTheLimits(t *testing.T) {
 		{"binary data are accepted", func(r *request) { r.SecretDataType = "binary" }, ""},
 		{"data of another type are refused", func(r *request) { r.SecretDataType = "json" }, wrong},
 		{"the type Generic is accepted", func(r *request) { r.SecretType = "Generic" }, ""},
-		{"a managed type is refused", func(r *request) { r.SecretType = "Rds" }, wrong},
+		{"a managed type needs a config", func(r *request) { r.SecretType = "Rds" }, absent},
 		{"an unknown type is refused", func(r *request) { r.SecretType = "generic" }, wrong},
 		{"rotation is refused", func(r *request) { r.EnableAutomaticRotation, r.RotationInterval = "true", "7d" }, wrong},
 		{"an interval without rotation is ignored", func(r *request) { r.EnableAutomaticRotation, r.RotationInterval = "false", "7d" }, ""},

@@ -33,8 +33,8 @@ func describeSecret(c *call, r *reader) work {
 		case c.switches.ShowDefaultKey:
 			answer["EncryptionKeyId"] = "key-default-of-" + found.Region
 		}
-		if found.Type != typeGeneric {
-			answer["AutomaticRotation"], answer["ExtendedConfig"] = "Disabled", "{}"
+		if found.Managed != nil {
+			found.Managed.describe(answer, true)
 		}
 		return answer, nil
 	}
@@ -122,7 +122,7 @@ func (c *call) hits(fields []string, f filter) bool {
 	parts := c.switches.FilterContains && (f.Key == "SecretName" || f.Key == "Description")
 	return len(f.Values) == 0 || slices.ContainsFunc(fields, func(field string) bool {
 		return slices.ContainsFunc(f.Values, func(value string) bool {
-			return field == value || parts && strings.Contains(field, value)
+			return field == value || f.Key == "SecretType" && strings.EqualFold(field, value) || parts && strings.Contains(field, value)
 		})
 	})
 }

@@ -21,26 +21,28 @@ type work func() (reply, *emulator.Failure)
 
 // operations are the calls that the emulator knows, by action name.
 var operations = map[string]operation{
-	"CreateSecret":             createSecret,
-	"PutSecretValue":           putSecretValue,
-	"GetSecretValue":           getSecretValue,
-	"DescribeSecret":           describeSecret,
-	"UpdateSecret":             updateSecret,
-	"ListSecrets":              listSecrets,
-	"ListSecretVersionIds":     listSecretVersionIDs,
-	"UpdateSecretVersionStage": updateSecretVersionStage,
-	"DeleteSecret":             deleteSecret,
-	"RestoreSecret":            restoreSecret,
-	"TagResource":              tagResource,
-	"UntagResource":            untagResource,
-	"ListResourceTags":         listResourceTags,
-	"TagResources":             tagResources,
-	"UntagResources":           untagResources,
-	"ListTagResources":         listTagResources,
-	"DescribeKey":              describeKey,
-	"DescribeRegions":          describeRegions,
-	"DescribeAccountKmsStatus": describeAccountKMSStatus,
-	"GetRandomPassword":        getRandomPassword,
+	"CreateSecret":               createSecret,
+	"PutSecretValue":             putSecretValue,
+	"GetSecretValue":             getSecretValue,
+	"DescribeSecret":             describeSecret,
+	"UpdateSecret":               updateSecret,
+	"ListSecrets":                listSecrets,
+	"ListSecretVersionIds":       listSecretVersionIDs,
+	"UpdateSecretVersionStage":   updateSecretVersionStage,
+	"UpdateSecretRotationPolicy": updateSecretRotationPolicy,
+	"DeleteSecret":               deleteSecret,
+	"RestoreSecret":              restoreSecret,
+	"RotateSecret":               rotateSecret,
+	"TagResource":                tagResource,
+	"UntagResource":              untagResource,
+	"ListResourceTags":           listResourceTags,
+	"TagResources":               tagResources,
+	"UntagResources":             untagResources,
+	"ListTagResources":           listTagResources,
+	"DescribeKey":                describeKey,
+	"DescribeRegions":            describeRegions,
+	"DescribeAccountKmsStatus":   describeAccountKMSStatus,
+	"GetRandomPassword":          getRandomPassword,
 }
 
 // The answers of DescribeAccountKmsStatus.
@@ -76,6 +78,7 @@ func (c *call) attempt(run operation) (any, *emulator.Failure) {
 	c.server.secrets.Lock()
 	defer c.server.secrets.Unlock()
 	c.now = c.server.Clock().Now()
+	c.server.goOn(c.now)
 	answer, failure := do()
 	return answer, failure
 }

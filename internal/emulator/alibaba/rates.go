@@ -12,7 +12,8 @@ var throttling = emulator.Throttling{
 		{PerSecond: 10, Operations: []string{"CreateSecret", "DeleteSecret", "RestoreSecret"}},
 		{PerSecond: 450, Operations: []string{"GetSecretValue"}},
 		{PerSecond: 40, Operations: []string{
-			"ListSecrets", "DescribeSecret", "PutSecretValue", "UpdateSecret", "ListSecretVersionIds", "UpdateSecretVersionStage", "GetRandomPassword",
+			"ListSecrets", "DescribeSecret", "PutSecretValue", "UpdateSecret", "ListSecretVersionIds", "UpdateSecretVersionStage",
+			"UpdateSecretRotationPolicy", "GetRandomPassword",
 		}},
 		{PerSecond: 50, Operations: []string{"DescribeKey", "ListTagResources", "DescribeRegions"}},
 		{PerSecond: 30, Operations: []string{"TagResource", "UntagResource", "TagResources", "UntagResources"}},

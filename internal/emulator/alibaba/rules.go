@@ -4,6 +4,7 @@
 package alibaba
 
 import (
+	"encoding/json"
 	"regexp"
 	"strings"
 	"unicode"
@@ -61,6 +62,12 @@ func (r *reader) value(switches Switches) (data string, binary bool) {
 		r.check("SecretData", false)
 	}
 	return data, r.oneOf("SecretDataType", "text", "binary") == "binary"
+}
+
+// policy reads Policy, which secrets in a KMS instance can have.
+func (r *reader) policy(instance string) {
+	policy := r.parameters["Policy"]
+	r.check("Policy", policy == "" || instance != "" && json.Valid([]byte(policy)))
 }
 
 // labels reads VersionStages: a JSON array, or the object that old pages show.

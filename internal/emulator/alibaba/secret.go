@@ -20,9 +20,6 @@ const (
 // typeGeneric is a secret whose values callers write.
 const typeGeneric = "Generic"
 
-// managedTypes are secrets whose values the service writes.
-var managedTypes = []string{"Rds", "RAMCredentials", "ECS", "Redis", "PolarDB"}
-
 // secret is a secret as it is stored, also in files. It is replaced and never
 // changed, so that an answer can be made from it without a lock.
 type secret struct {
@@ -38,6 +35,7 @@ type secret struct {
 	Evicted     []string          // ids of versions that had to go
 	Created     time.Time
 	Updated     time.Time
+	Managed     *managed `json:",omitempty"` // nil for a generic one
 
 	// DeleteAt is when the secret vanishes, and ShownDeleteAt what callers are
 	// told; they differ when a deletion at once lags.
@@ -65,6 +63,9 @@ func (s *secret) copy() *secret {
 	next := *s
 	next.Versions, next.Evicted = slices.Clone(s.Versions), slices.Clone(s.Evicted)
 	next.Labels, next.Tags = maps.Clone(s.Labels), maps.Clone(s.Tags)
+	if s.Managed != nil {
+		next.Managed = s.Managed.copy()
+	}
 	if next.Labels == nil {
 		next.Labels = make(map[string]string)
 	}

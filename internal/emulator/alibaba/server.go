@@ -6,6 +6,7 @@ package alibaba
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 )
@@ -35,6 +36,10 @@ type Server struct {
 	regions   []string
 	instances []string
 	nonces    nonces
+
+	// The lock of secrets guards these.
+	managed   map[emulator.Ref]bool  // the managed secrets, which go on by themselves
+	rotations map[string][]time.Time // asked for within the last hour, by account
 }
 
 // New makes a server, with the state that Options.DataDir holds.
@@ -50,7 +55,16 @@ func New(options Options) (*Server, error) {
 	s := &Server{
 		Base: base, Switchboard: switches, secrets: secrets,
 		regions: options.Regions, instances: options.Instances,
+		managed: make(map[emulator.Ref]bool), rotations: make(map[string][]time.Time),
 	}
+	secrets.Lock()
+	defer secrets.Unlock()
+	_, _ = secrets.SearchLocked(func(stored *secret) bool {
+		if stored.Managed != nil {
+			s.managed[stored.Ref()] = true
+		}
+		return false // goes through all
+	})
 	if s.regions == nil {
 		s.regions = []string{
 			"cn-hangzhou", "cn-beijing", "cn-shanghai", "cn-shenzhen", "cn-guangzhou", "cn-chengdu", "cn-hongkong",

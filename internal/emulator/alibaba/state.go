@@ -54,15 +54,20 @@ func (s *Server) Seed(seed emulator.Secret) error {
 	if err != nil {
 		return fmt.Errorf("seed secret %q: %w", seed.Name, err)
 	}
-	return s.secrets.Put(next)
+	s.secrets.Lock()
+	defer s.secrets.Unlock()
+	if next.Managed != nil {
+		s.managed[next.Ref()] = true
+	}
+	return s.secrets.PutLocked(next)
 }
 
 func (s *Server) imported(seed emulator.Secret) (*secret, error) {
 	kind := cmp.Or(seed.Type, typeGeneric)
 	state := cmp.Or(seed.State, stateActive)
 	switch {
-	case kind != typeGeneric && !slices.Contains(managedTypes, kind):
-		return nil, fmt.Errorf("type %q: it must be Generic or one of %v", seed.Type, managedTypes)
+	case kind != typeGeneric && managedTypes[kind].subTypes == nil:
+		return nil, fmt.Errorf("type %q: it must be Generic or one of %v", seed.Type, typeNames())
 	case state != stateActive && state != statePendingDeletion:
 		return nil, fmt.Errorf("state %q: it must be Active or PendingDeletion", state)
 	case (state == statePendingDeletion) == seed.DeletionTime.IsZero():
@@ -78,6 +83,9 @@ func (s *Server) imported(seed emulator.Secret) (*secret, error) {
 		Account: ref.Account, Region: ref.Region, Name: ref.Name, Type: kind, Description: seed.Description,
 		KMSKeyID: seed.KMSKeyID, Instance: seed.Instance, Tags: maps.Clone(seed.Tags), Labels: make(map[string]string),
 		Created: created, Updated: created, DeleteAt: seed.DeletionTime, ShownDeleteAt: seed.DeletionTime,
+	}
+	if kind != typeGeneric {
+		next.Managed = &managed{Config: map[string]any{}}
 	}
 	if err := next.importVersions(seed.Versions, now); err != nil {
 		return nil, err

@@ -51,6 +51,13 @@ type Switches struct {
 	DeletionLag           int  `json:"deletion_lag,omitempty"`            // seconds that a secret deleted at once shows as to be deleted and holds its name
 	KeepsEmptyDescription bool `json:"keeps_empty_description,omitempty"` // UpdateSecret with an empty Description changes nothing
 
+	// Managed secrets.
+	RotationSeconds int    `json:"rotation_seconds,omitempty"` // how long a rotation takes; 0 is no time
+	RotatingCode    string `json:"rotating_code,omitempty"`    // RotateSecret while another rotation is under way; "" is success without an effect, as documented for RAM
+	QuietFailures   bool   `json:"quiet_failures,omitempty"`   // a failed rotation makes AutomaticRotation Invalid only if there is a schedule
+	RAMNameOfUser   bool   `json:"ram_name_of_user,omitempty"` // the name of a RAM secret follows from the user, who can then have one only
+	RotationLimit   int    `json:"rotation_limit,omitempty"`   // of RotateSecret per hour and account; 0 is 50
+
 	// Lists and tags.
 	NewestFirst     bool `json:"newest_first,omitempty"`      // secrets and versions are listed by time, the newest first; else by name, and versions as made
 	FilterContains  bool `json:"filter_contains,omitempty"`   // filters match parts of names and descriptions
@@ -68,7 +75,7 @@ type Switches struct {
 func (s Switches) check() error {
 	for _, code := range []string{
 		s.VersionConflictCode, s.VersionNotFoundCode, s.PendingDeletionCode, s.WrongTypeCode,
-		s.TagLimitCode, s.LabelLimitCode, s.UnusableKeyCode,
+		s.TagLimitCode, s.LabelLimitCode, s.UnusableKeyCode, s.RotatingCode,
 	} {
 		_, known := statuses[code]
 		if code != "" && !known && !slices.Contains([]string{codeInvalidParameter, codeLimitExceeded, codeUnsupported}, code) {
@@ -78,14 +85,15 @@ func (s Switches) check() error {
 	if _, known := accountStatuses[s.accountStatus()]; !known {
 		return fmt.Errorf("switch account_status is %q: it must be Enabled, NotEnabled, InDebt or Suspended", s.AccountStatus)
 	}
-	if min(s.DeletionLag, s.NameLimit, s.TagLimit, s.SecretLimit, s.VersionPage) < 0 {
-		return errors.New("switches for limits and lag can't be negative")
+	if min(s.DeletionLag, s.NameLimit, s.TagLimit, s.SecretLimit, s.VersionPage, s.RotationSeconds, s.RotationLimit) < 0 {
+		return errors.New("switches for limits and times can't be negative")
 	}
 	return nil
 }
 
 func (s Switches) nameLimit() int        { return cmp.Or(s.NameLimit, 192) }
 func (s Switches) tagLimit() int         { return cmp.Or(s.TagLimit, 20) }
+func (s Switches) rotationLimit() int    { return cmp.Or(s.RotationLimit, 50) }
 func (s Switches) versionPage() int      { return cmp.Or(s.VersionPage, 20) }
 func (s Switches) accountStatus() string { return cmp.Or(s.AccountStatus, statusEnabled) }
 

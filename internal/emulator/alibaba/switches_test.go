@@ -17,6 +17,7 @@ import (
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/alibaba"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 )
 
 const otherCode = "UnsupportedOperation"
@@ -113,6 +114,45 @@ var switchTests = []switchTest{
 		wantCode(t, c.put("s", "v2", "second"), "")
 		_, err = c.get("s", "v1", "ACSCurrent")
 		wantCode(t, err, noSecret)
+	}},
+	{"a rotation takes its time", alibaba.Switches{RotationSeconds: 60, RotatingCode: inUse}, func(t *testing.T, c cloud) {
+		_, err := c.createManaged(managedExamples["a RAM user"], nil)
+		wantCode(t, err, "")
+		name := c.server.List("", region)[0].Name
+		wantCode(t, c.rotate(name, "v2"), "")
+		wantCode(t, c.rotate(name, "v2"), "")
+		wantCode(t, c.rotate(name, "v3"), inUse)
+	}},
+	{"a failure shows in a schedule only", alibaba.Switches{QuietFailures: true}, func(t *testing.T, c cloud) {
+		wantCode(t, c.deleteNow("s"), "")
+		_, err := c.createManaged(managedExamples["one database account"], nil)
+		wantCode(t, err, "")
+		emulatortest.AddFault(t, c.server, emulator.Fault{Kind: emulator.Drop, Operation: "Rotation"})
+		wantCode(t, c.rotate("s", "v2"), "")
+		if got := c.rotation(t); got != "Disabled" {
+			t.Errorf("it shows as %s", got)
+		}
+		wantCode(t, c.schedule("s", "true", "7d"), "")
+		wantCode(t, c.rotate("s", "v2"), "")
+		if got := c.rotation(t); got != "Invalid" {
+			t.Errorf("it shows as %s", got)
+		}
+	}},
+	{"a RAM user has one secret", alibaba.Switches{RAMNameOfUser: true}, func(t *testing.T, c cloud) {
+		created, err := c.createManaged(managedExamples["a RAM user"], nil)
+		wantCode(t, err, "")
+		if created.SecretName != "acs/ram/user/deploy" {
+			t.Errorf("its name is %s", created.SecretName)
+		}
+		_, err = c.createManaged(managedExamples["a RAM user"], nil)
+		wantCode(t, err, exists)
+	}},
+	{"rotations have another limit", alibaba.Switches{RotationLimit: 1}, func(t *testing.T, c cloud) {
+		_, err := c.createManaged(managedExamples["a RAM user"], nil)
+		wantCode(t, err, "")
+		name := c.server.List("", region)[0].Name
+		wantCode(t, c.rotate(name, "v2"), "")
+		wantCode(t, c.rotate(name, "v3"), "Rejected.Throttling")
 	}},
 	{"the time is that of the version", alibaba.Switches{VersionCreateTime: true}, func(t *testing.T, c cloud) {
 		c.server.Clock().SetOffset(time.Minute)

@@ -4,7 +4,6 @@
 package alibaba
 
 import (
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -12,6 +11,9 @@ import (
 )
 
 func createSecret(c *call, r *reader) work {
+	if kind := r.oneOf("SecretType", append([]string{typeGeneric}, typeNames()...)...); managedTypes[kind].subTypes != nil {
+		return createManaged(c, r, kind)
+	}
 	name := r.createdName(c.switches.nameLimit())
 	r.need("VersionId")
 	data, binary := r.value(c.switches)
@@ -24,9 +26,8 @@ func createSecret(c *call, r *reader) work {
 		Labels:   map[string]string{labelCurrent: r.parameters["VersionId"]},
 	}
 	tags := r.tags("Tags", list, c.switches)
-	r.check("SecretType", r.oneOf("SecretType", append([]string{typeGeneric}, managedTypes...)...) == typeGeneric)
 	r.check("EnableAutomaticRotation", !r.flag("EnableAutomaticRotation", false)) // managed secrets only
-	r.check("Policy", r.parameters["Policy"] == "" || next.Instance != "" && json.Valid([]byte(r.parameters["Policy"])))
+	r.policy(next.Instance)
 	return func() (reply, *emulator.Failure) { return c.create(next.copy(), tags) }
 }
 
@@ -200,11 +201,8 @@ func (c *call) show(s *secret, v version, fetchConfig bool) reply {
 		"SecretName": s.Name, "VersionId": v.ID, "SecretData": v.Data, "SecretDataType": dataType, "SecretType": s.Type,
 		"VersionStages": reply{"VersionStage": s.labelsOf(v.ID)}, "CreateTime": timeText(created),
 	}
-	if s.Type != typeGeneric {
-		answer["AutomaticRotation"] = "Disabled"
-		if fetchConfig {
-			answer["ExtendedConfig"] = "{}"
-		}
+	if s.Managed != nil {
+		s.Managed.describe(answer, fetchConfig)
 	}
 	return answer
 }
