@@ -31,17 +31,12 @@ func awaitStatus(ctx context.Context, e *engine.Engine, name string, generation 
 	if wait != nil {
 		limit = time.Duration(*wait) * time.Second
 	}
-	if !config.Paused {
-		e.Wait(ctx, name, generation, limit)
-	}
+	e.Wait(ctx, name, generation, limit)
 	return e.Status(ctx, name)
 }
 
 // attention orders states by how much attention they need, most first.
-var attention = []engine.State{
-	engine.StateBlocked, engine.StateRetrying, engine.StateDisabled, engine.StateDeleting,
-	engine.StatePending, engine.StateWithdrawn, engine.StateInSync,
-}
+var attention = engine.States()
 
 // overall is the state that needs most attention; "" without replicas.
 func overall(status *engine.SecretStatus) engine.State {
@@ -144,10 +139,9 @@ func warning(status *engine.SecretStatus, r engine.ReplicaStatus) string {
 	switch r.State {
 	case engine.StateInSync, engine.StateWithdrawn:
 		return ""
-	case engine.StatePending, engine.StateDeleting:
-		if status.Paused {
-			return subject + "not yet replicated: the mount is paused; go on with paused=false at config"
-		}
+	case engine.StatePaused:
+		return subject + pauseWarning(status, r)
+	case engine.StatePending, engine.StateDeleting, engine.StateReleasing:
 		return subject + "not yet replicated; that goes on in the background, see status/" + status.Name
 	case engine.StateBlocked, engine.StateRetrying:
 		text := subject + "stored in Vault, but not replicated"
@@ -217,6 +211,7 @@ func encodeSettings(s engine.Settings) map[string]any {
 	put("remote_names", s.RemoteNames, len(s.RemoteNames) > 0)
 	put(fieldFormat, string(s.Format), s.Format != "")
 	put(fieldDeletionPolicy, string(s.DeletionPolicy), s.DeletionPolicy != "")
+	put(fieldPaused, true, s.Paused)
 	return settings
 }
 

@@ -99,6 +99,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.statusPaths(),
 			b.metricsPaths(),
 			b.configPaths(),
+			b.resumePaths(),
 			b.versionPaths(),
 			b.secretPaths(),
 			kvPaths,

@@ -140,6 +140,7 @@ func destinationFields(kind provider.Kind) map[string]*framework.FieldSchema {
 			kind.Limits.Window.MinDays, kind.Limits.Window.MaxDays, kind.Limits.Window.DefaultDays)},
 		fieldAllowedPaths:         {Type: framework.TypeCommaStringSlice, Description: "Globs on the names of secrets that may be sent here: * within a segment, ** across. Without any, all may."},
 		fieldMaxRequestsPerSecond: {Type: framework.TypeFloat, Description: "Most remote calls per second of this destination. 0 for no limit."},
+		fieldPaused:               {Type: framework.TypeBool, Description: "Stops every remote change here, also of work under way before its next call. Writes are accepted and stay pending until it is false again."},
 		fieldDisabled:             {Type: framework.TypeBool, Description: "Makes no remote call here. Writes are accepted and stay pending."},
 	}
 	if kind.CurrentVersionID != "" {
@@ -224,6 +225,7 @@ func decodeDestination(kind provider.Kind, d *framework.FieldData, next *engine.
 	assign(&next.AllowedPaths, given[[]string](d, fieldAllowedPaths))
 	assign(&next.MaxRequestsPerSecond, given[float64](d, fieldMaxRequestsPerSecond))
 	assign(&next.Disabled, given[bool](d, fieldDisabled))
+	assign(&next.Paused, given[bool](d, fieldPaused))
 	if d.Schema[fieldVersionHistory] != nil {
 		if history := given[bool](d, fieldVersionHistory); history != nil {
 			next.NoVersionHistory = !*history
@@ -268,7 +270,7 @@ func readDestination(kind provider.Kind) handler {
 			fieldRegion: destination.Region, fieldEndpoint: destination.Endpoint, fieldCACert: destination.CACert,
 			fieldAuthMethod: destination.AuthMethod, fieldRecoveryWindowDays: destination.RecoveryWindowDays,
 			fieldAllowedPaths: listOf(destination.AllowedPaths), fieldMaxRequestsPerSecond: destination.MaxRequestsPerSecond,
-			fieldDisabled: destination.Disabled,
+			fieldDisabled: destination.Disabled, fieldPaused: destination.Paused,
 			"credentials": map[string]any{
 				fieldAccessKeyID:     destination.AccessKeyID != "",
 				fieldAccessKeySecret: destination.AccessKeySecret.IsSet(),

@@ -71,6 +71,7 @@ func (b *backend) secretPaths() []*framework.Path {
 			fieldRemoteName:     {Type: framework.TypeString, Description: "Exact name of the remote secrets. By default it is derived from the secret's name."},
 			fieldFormat:         {Type: framework.TypeString, Description: "What clouds store: json (the whole data), raw (the string under the key value), binary (the base64 under the key value). By default it follows from how the value was written.", AllowedValues: []any{"json", "raw", "binary"}},
 			fieldDeletionPolicy: {Type: framework.TypeString, Description: "What deleting the secret does to its replicas: schedule (delete after the cloud's recovery window), force (at once), retain (leave them, without the mark).", AllowedValues: []any{"schedule", "force", "retain"}},
+			fieldPaused:         {Type: framework.TypeBool, Description: "Stops every remote change of this secret. Writes are accepted and stay pending until it is false again."},
 			fieldCAS:            casField,
 			fieldVersion:        {Type: framework.TypeInt, Description: "Version to read. Defaults to the newest.", Query: true},
 			fieldWait:           waitField,
@@ -179,6 +180,15 @@ func changeSettings(ctx context.Context, e *engine.Engine, d *framework.FieldDat
 	if err != nil {
 		return nil, err
 	}
+	if meta == nil && change.Settings.PausesOnly() {
+		// A pause may also hold up the replicas of a deleted secret.
+		if status, err := e.Status(ctx, change.Name); err != nil || status != nil && len(status.Replicas) > 0 {
+			if err != nil {
+				return nil, err
+			}
+			return apply(ctx, e, d, change)
+		}
+	}
 	if meta == nil {
 		return nil, engine.Refusef("secret %q doesn't exist; write its value with data, value or binary, settings can come along", change.Name)
 	}
@@ -221,6 +231,7 @@ func settingsChange(d *framework.FieldData) (engine.Change, error) {
 		Tags:         given[map[string]string](d, fieldTags),
 		Description:  given[string](d, fieldDescription),
 		RemoteName:   given[string](d, fieldRemoteName),
+		Paused:       given[bool](d, fieldPaused),
 	}}
 	if text := given[string](d, fieldFormat); text != nil {
 		format, err := payload.ParseFormat(*text)

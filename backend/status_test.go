@@ -69,9 +69,9 @@ func TestTheStatusWaitsForReplicas(t *testing.T) {
 		{name: "until the time is over", seconds: 1, want: "pending"},
 		{name: "not at all without a time", seconds: 0, want: "pending"},
 		{
-			name:    "not while the mount is paused",
+			name:    "not beyond the pause of the mount",
 			prepare: func(m *mount, _ *providertest.Region) { m.write("config", map[string]any{"paused": true}) },
-			seconds: anHour, want: "pending",
+			seconds: anHour, want: "paused",
 		},
 	}
 	for _, test := range tests {
@@ -289,7 +289,7 @@ func TestAReplicaIsCountedByWhatIsDoneWithIt(t *testing.T) {
 	}
 	m.write("config", map[string]any{"paused": true})
 	m.restart()
-	until(t, "the mark to be taken up", func() bool { return m.counted("memory/main")["deleting"] == 1 })
+	until(t, "the mark to be taken up", func() bool { return m.counted("memory/main")["paused"] == 1 })
 }
 
 func TestOldWorkIsNotTheAgeOfANewChange(t *testing.T) {

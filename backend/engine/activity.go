@@ -20,6 +20,7 @@ type activity struct {
 	generation uint64
 	progress   map[string]*progress // by slot
 	changed    chan struct{}        // closed when progress changes, then replaced
+	paused     bool                 // the secret is
 }
 
 // progress is how far one replica of a secret has come.
@@ -44,7 +45,7 @@ type progress struct {
 	unclaimed bool
 
 	since      time.Time // of the oldest change that it hasn't caught up with
-	removing   bool      // the replica isn't wanted any more
+	leaving    State     // how a replica is shown that isn't wanted any more
 	told       string    // the failure that was told last, see [Engine.tellFailure]
 	served     uint64    // the version that readers get
 	requestIDs []string  // of the last work that made calls
@@ -58,11 +59,11 @@ func (p *progress) done(generation uint64) bool {
 // shown is the state as people are told it, as of the generation.
 func (p *progress) shown(generation uint64) State {
 	state := p.state
-	if p.settled != generation && state != StateRetrying && state != StateDisabled {
+	if p.settled != generation && !slices.Contains([]State{StateRetrying, StateDisabled, StatePaused}, state) {
 		state = StatePending
 	}
-	if state == StatePending && p.removing {
-		state = StateDeleting
+	if state == StatePending {
+		state = firstSet(p.leaving, state)
 	}
 	return state
 }
@@ -128,13 +129,14 @@ func (as *activities) note(s *Secret) {
 	if a == nil {
 		return
 	}
+	a.paused = s.Settings.Paused
 	for destination, replica := range s.Replicas {
 		p := a.progress[destination]
 		if p == nil {
 			continue
 		}
 		p.unclaimed = replica.Refused != nil
-		p.removing, p.served = replica.Removal != nil, replica.Observed.Current.Version.Number
+		p.leaving, p.served = replica.Removal.shown(), replica.Observed.Current.Version.Number
 		if p.told == "" && replica.Failure != nil {
 			p.told = telling(replica.State, replica.Failure)
 		}

@@ -45,14 +45,15 @@ func (e *Engine) bury(ctx context.Context, s *Secret) error {
 			return err
 		}
 		if removal != nil {
-			replica.Removal, replica.State = removal, StateDeleting
+			replica.Removal, replica.State = removal, removal.shown()
 		}
 	}
 	if len(s.Replicas) > 0 {
 		// Whatever comes under this name is another life, with ids of its own.
 		s.Incarnation, s.Born = max(s.Incarnation, 1)+1, time.Time{}
 	}
-	s.Settings, s.Forms, s.Deleting = Settings{}, nil, false
+	// A pause holds for the deletion too.
+	s.Settings, s.Forms, s.Deleting = Settings{Paused: s.Settings.Paused && len(s.Replicas) > 0}, nil, false
 	maps.DeleteFunc(s.Released, func(_ string, left *Replica) bool { return left.Observed.Unmarked })
 	return e.storeSecret(ctx, s)
 }

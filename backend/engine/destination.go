@@ -38,6 +38,7 @@ type Destination struct {
 	AllowedPaths         []string      // globs on secret names; none allows all
 	MaxRequestsPerSecond float64       // 0 for no limit of our own
 	Disabled             bool
+	Paused               bool
 
 	// For services without a label for the current version.
 	NoVersionHistory bool
@@ -98,6 +99,7 @@ type destinationRecord struct {
 	AllowedPaths         []string          `json:"allowed_paths,omitempty"`
 	MaxRequestsPerSecond float64           `json:"max_requests_per_second,omitempty"`
 	Disabled             bool              `json:"disabled,omitempty"`
+	Paused               bool              `json:"paused,omitempty"`
 	NoVersionHistory     bool              `json:"no_version_history,omitempty"`
 	CurrentVersionID     string            `json:"current_version_id,omitempty"`
 	Settings             map[string]string `json:"settings,omitempty"`
@@ -130,7 +132,7 @@ func (d *Destination) record(pending sweep) *destinationRecord {
 		AuthMethod: d.AuthMethod, AccessKeyID: d.AccessKeyID,
 		AccessKeySecret: d.AccessKeySecret.Reveal(), SecurityToken: d.SecurityToken.Reveal(),
 		Defaults: d.Defaults, RecoveryWindowDays: d.RecoveryWindowDays,
-		AllowedPaths: d.AllowedPaths, MaxRequestsPerSecond: d.MaxRequestsPerSecond, Disabled: d.Disabled,
+		AllowedPaths: d.AllowedPaths, MaxRequestsPerSecond: d.MaxRequestsPerSecond, Disabled: d.Disabled, Paused: d.Paused,
 		NoVersionHistory: d.NoVersionHistory, CurrentVersionID: d.CurrentVersionID,
 		Settings: d.Settings, Sweep: pending,
 	}
@@ -141,7 +143,7 @@ func (r *destinationRecord) destination(kind, name string) *Destination {
 		Type: kind, Name: name, Region: r.Region, Endpoint: r.Endpoint, CACert: r.CACert,
 		AuthMethod: r.AuthMethod, AccessKeyID: r.AccessKeyID,
 		Defaults: r.Defaults, RecoveryWindowDays: r.RecoveryWindowDays,
-		AllowedPaths: r.AllowedPaths, MaxRequestsPerSecond: r.MaxRequestsPerSecond, Disabled: r.Disabled,
+		AllowedPaths: r.AllowedPaths, MaxRequestsPerSecond: r.MaxRequestsPerSecond, Disabled: r.Disabled, Paused: r.Paused,
 		NoVersionHistory: r.NoVersionHistory, CurrentVersionID: r.CurrentVersionID,
 		Settings: r.Settings,
 	}

@@ -91,6 +91,8 @@ func (e *Engine) putInForce(o *opened, how sweep) {
 		old.close()
 	}
 	for _, queued := range e.activities.at(ref) {
+		name, _ := splitItem(queued, ref)
+		e.activities.wake(name, func(at string) bool { return at == ref })
 		r.add(queued, quota.Retry)
 	}
 	if how != "" {

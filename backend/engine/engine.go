@@ -279,7 +279,8 @@ func (e *Engine) Config(ctx context.Context) (Config, error) {
 	return *stored, nil
 }
 
-// ChangeConfig changes the mount's settings. Ending a pause takes up the work.
+// ChangeConfig changes the mount's settings. Beginning a pause stops the work, and
+// ending it takes it up.
 func (e *Engine) ChangeConfig(ctx context.Context, change func(c *Config)) error {
 	e.configLock.Lock()
 	defer e.configLock.Unlock()
@@ -294,10 +295,8 @@ func (e *Engine) ChangeConfig(ctx context.Context, change func(c *Config)) error
 		return err
 	}
 	e.config.Store(&next)
-	if before.Paused && !next.Paused {
-		for _, name := range e.activities.names() {
-			e.enqueue(name, quota.Retry)
-		}
+	if before.Paused != next.Paused {
+		e.requeueAll()
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func (e *Engine) tellFailure(name, slot string, state State, failure *Failure) {
 	}
 	event := eventOf(EventFailed, name, slot, state, operationReplicate)
 	event.Class, event.Version = failure.Class, p.served
-	if p.removing {
+	if p.leaving != "" {
 		event.Operation = operationRemove
 	}
 	e.tell(event)

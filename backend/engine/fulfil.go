@@ -24,9 +24,9 @@ func (e *Engine) fulfil(s *Secret, wishes map[string]wish, removals map[string]R
 			delete(s.Replicas, slot)
 			continue
 		}
-		replica.Removal = &Removal{Policy: DeleteRetain}
+		replica.Removal, replica.State = &Removal{Policy: DeleteRetain}, StateReleasing
 		if removal, perKey := removals[slotRef(slot)]; perKey && slot != slotRef(slot) {
-			replica.Removal, replica.State = &removal, StateDeleting
+			replica.Removal, replica.State = &removal, removal.shown()
 		}
 	}
 	for _, slot := range slices.Sorted(maps.Keys(wishes)) {

@@ -168,6 +168,8 @@ func (e *Engine) uncheckable(o *opened, config Config) string {
 	switch {
 	case config.Paused:
 		return "the mount is paused"
+	case o.destination.Paused:
+		return "the destination is paused"
 	case o.destination.Disabled:
 		return "the destination is disabled"
 	case !e.Started():

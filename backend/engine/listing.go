@@ -48,7 +48,7 @@ func (as *activities) outstanding() map[string]*backlog {
 
 // States are all states, those that need most attention first.
 func States() []State {
-	return []State{StateBlocked, StateRetrying, StateDisabled, StateDeleting, StatePending, StateWithdrawn, StateInSync}
+	return []State{StateBlocked, StateRetrying, StatePaused, StateDisabled, StateDeleting, StateReleasing, StatePending, StateWithdrawn, StateInSync}
 }
 
 // Query asks for secrets by where their replicas stand.

@@ -75,8 +75,8 @@ func (e *Engine) stateShown(s *Secret, slot string) State {
 	switch {
 	case !outstanding:
 		return replica.State
-	case replica.Removal != nil && p.state == StatePending:
-		return StateDeleting
+	case p.state == StatePending:
+		return firstSet(replica.Removal.shown(), p.state)
 	default:
 		return p.state
 	}

@@ -4,6 +4,7 @@
 package engine
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -106,7 +107,7 @@ func (m *meters) converged(out outcome, err error) {
 	switch {
 	case err != nil:
 		class = provider.ClassOf(err)
-	case out.stale:
+	case out.stale, errors.Is(out.err, errPaused):
 		return
 	case out.err != nil:
 		class = provider.ClassOf(out.err)

@@ -24,6 +24,7 @@ var (
 	descUp          = describe("destination_up", "0 while the destination doesn't answer.", labelDestination)
 	descRefused     = describe("destination_credentials_refused", "1 while the destination doesn't accept its credentials.", labelDestination)
 	descDisabled    = describe("destination_disabled", "1 while the destination is switched off.", labelDestination)
+	descPausedAt    = describe("destination_paused", "1 while the destination is paused.", labelDestination)
 	descThrottled   = describe("throttled_calls_total", "Remote calls that the cloud refused for their rate.", labelDestination)
 	descRate        = describe("allowed_calls_per_second", "Present limit of the calls of a group, shared by the destinations of an account.", labelDestination, "group")
 	descPaused      = describe("paused", "1 while remote changes of the mount are paused.")
@@ -109,6 +110,7 @@ func (s scrape) Collect(metrics chan<- prometheus.Metric) {
 		gauge(descUp, truth(d.AwaySince.IsZero()), ref)
 		gauge(descRefused, truth(d.Refused != nil), ref)
 		gauge(descDisabled, truth(d.Disabled), ref)
+		gauge(descPausedAt, truth(d.Paused), ref)
 		counter(descThrottled, float64(d.Throttled), ref)
 		if r := s.e.replicators.get(ref); r != nil {
 			for group, rate := range r.current.Load().pacer.Rates() {

@@ -131,6 +131,9 @@ func (g gate) Enter(ctx context.Context, operation string) error {
 }
 
 func (g gate) enter(ctx context.Context, operation string) error {
+	if err := paused(ctx); err != nil {
+		return err
+	}
 	if !g.o.accepted.Load() {
 		select {
 		case g.o.trying <- struct{}{}:
@@ -149,7 +152,11 @@ func (g gate) enter(ctx context.Context, operation string) error {
 		g.tried()
 		return fmt.Errorf("wait for the turn of %s: %w", operation, err)
 	}
-	if err := g.e.storage.renew(ctx); err != nil {
+	err := paused(ctx) // it may have begun during the wait
+	if err == nil {
+		err = g.e.storage.renew(ctx)
+	}
+	if err != nil {
 		g.tried()
 		return err
 	}

@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"time"
 
@@ -27,6 +28,14 @@ type outcome struct {
 	waiting    bool // for another replica to take its place
 	stale      bool // the replica is gone from the record: nothing to report
 	requestIDs []string
+}
+
+// tried is how the calls went; nil also if the last one wasn't made.
+func (out outcome) tried() error {
+	if errors.Is(out.err, errPaused) {
+		return nil
+	}
+	return out.err
 }
 
 // save stores what a convergence did and ends the secret's work if that was the
@@ -68,13 +77,16 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 			return err
 		}
 	}
-	e.report(name, slot, generation, replica, next, out.requestIDs)
-	e.tellOutcome(name, slot, next, changed)
 	if next.Observed.Known {
 		e.activities.cleared(name, slot, doubt)
 	} else {
 		e.activities.doubt(name, slot)
 	}
+	if errors.Is(out.err, errPaused) {
+		return nil // it isn't at its end
+	}
+	e.report(name, slot, generation, replica, next, out.requestIDs)
+	e.tellOutcome(name, slot, next, changed)
 	e.letGo(s, slot, next)
 	e.finish(s)
 	return nil
@@ -164,6 +176,9 @@ func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 	next.Observed.Looked = false
 	if len(out.requestIDs) > 0 {
 		next.RequestIDs = out.requestIDs
+	}
+	if errors.Is(out.err, errPaused) {
+		return &next // what was done so far
 	}
 	if out.err != nil {
 		next.State = StateBlocked

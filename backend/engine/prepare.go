@@ -37,7 +37,8 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 		return nil, nil, err
 	}
 	data = c.Data
-	if data == nil && c.Patch == nil && c.CustomMetadata == nil && c.Settings.IsZero() {
+	settles := !c.Settings.IsZero() && !c.Settings.PausesOnly()
+	if data == nil && c.Patch == nil && c.CustomMetadata == nil && !settles {
 		return next, nil, nil
 	}
 	if c.Patch != nil && (len(next.Settings.Destinations) > 0 || len(set.For(c.Name)) > 0) {

@@ -34,13 +34,11 @@ func (e *Engine) process(r *replicator, queued string) {
 	}
 	defer t.report(e, func(p *progress) { p.running = false })
 	o := r.current.Load()
-	config, err := e.Config(r.ctx)
+	_, err := e.Config(r.ctx) // known from here on, see pausedAt
 	switch {
 	case err != nil:
 		e.retry(t, err)
 		return
-	case config.Paused:
-		return // the end of the pause queues it again
 	case o.destination.Disabled:
 		t.report(e, func(p *progress) {
 			p.state, p.settled, p.failure, p.nextRetry = StateDisabled, generation, nil, time.Time{}
@@ -51,10 +49,10 @@ func (e *Engine) process(r *replicator, queued string) {
 		e.rest(t, until, failure)
 		return
 	}
-	ctx, calls := traced(quota.WithLane(r.ctx, r.queue.lane(queued)))
+	ctx, calls := traced(e.pausable(quota.WithLane(r.ctx, r.queue.lane(queued)), r, t.name))
 	result, err := e.reconcile(ctx, o, t.name, t.slot, doubt > 0)
 	result.requestIDs = calls.ids
-	o.breaker.gaveUp(queued, result.err, e.failure)
+	o.breaker.gaveUp(queued, result.tried(), e.failure)
 	r.meters.converged(result, err)
 	if err == nil && r.ctx.Err() == nil {
 		err = e.save(r.ctx, t.slot, t.name, generation, doubt, result)
@@ -63,6 +61,8 @@ func (e *Engine) process(r *replicator, queued string) {
 	case r.ctx.Err() != nil:
 	case err != nil:
 		e.retry(t, err)
+	case errors.Is(result.err, errPaused):
+		e.stay(t, generation)
 	case result.err != nil && provider.ClassOf(result.err).Recovers():
 		e.retry(t, result.err)
 	case result.err != nil && provider.ClassOf(result.err).Lingers():

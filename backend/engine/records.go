@@ -220,6 +220,8 @@ const (
 	StateBlocked   State = "blocked"   // needs a person
 	StateWithdrawn State = "withdrawn" // the secret has no live version
 	StateDeleting  State = "deleting"  // is to be removed
+	StateReleasing State = "releasing" // is to lose the mark, the remote secret stays
+	StatePaused    State = "paused"    // waits for the end of a pause
 	StateDisabled  State = "disabled"  // the destination is switched off
 )
 
@@ -277,6 +279,8 @@ type Settings struct {
 	RemoteNames    map[string]string `json:"remote_names,omitempty"` // by destination, before RemoteName
 	Format         payload.Format    `json:"format,omitempty"`
 	DeletionPolicy DeletionPolicy    `json:"deletion_policy,omitempty"`
+	// Paused stops every remote change of the secret.
+	Paused bool `json:"paused,omitempty"`
 }
 
 func (s Settings) clone() Settings {
@@ -289,5 +293,5 @@ func (s Settings) clone() Settings {
 
 func (s Settings) isZero() bool {
 	return len(s.Destinations) == 0 && len(s.KMSKeyIDs) == 0 && len(s.RemoteNames) == 0 && len(s.Tags) == 0 &&
-		s.Description == "" && s.RemoteName == "" && s.Format == "" && s.DeletionPolicy == ""
+		s.Description == "" && s.RemoteName == "" && s.Format == "" && s.DeletionPolicy == "" && !s.Paused
 }

@@ -43,10 +43,16 @@ type SettingsChange struct {
 	RemoteName     *string
 	Format         *payload.Format
 	DeletionPolicy *DeletionPolicy
+	Paused         *bool
 }
 
 // IsZero tells whether nothing is changed.
 func (c SettingsChange) IsZero() bool { return reflect.DeepEqual(c, SettingsChange{}) }
+
+// PausesOnly tells whether nothing but the pause is changed.
+func (c SettingsChange) PausesOnly() bool {
+	return c.Paused != nil && reflect.DeepEqual(c, SettingsChange{Paused: c.Paused})
+}
 
 // The deletion policies.
 const (
@@ -121,6 +127,7 @@ func (c SettingsChange) apply(s Settings, byRules []string) (Settings, error) {
 	set(&s.RemoteName, c.RemoteName)
 	set(&s.Format, c.Format)
 	set(&s.DeletionPolicy, c.DeletionPolicy)
+	set(&s.Paused, c.Paused)
 	if c.Tags != nil {
 		s.Tags = maps.Clone(*c.Tags)
 	}

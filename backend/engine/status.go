@@ -24,7 +24,6 @@ type SecretStatus struct {
 	Incarnation int // of the name; 0 and 1 are the first
 	Settings    Settings
 	Replicas    []ReplicaStatus // sorted by destination
-	Paused      bool            // the mount makes no remote change
 	Notes       []string        // about rules that have no effect
 	// PendingSince is when the oldest outstanding change was made; zero if
 	// nothing is outstanding.
@@ -37,6 +36,7 @@ type ReplicaStatus struct {
 	Key         string // of the secret's data, for the replica of one key
 	Former      bool   // on its way out under a former name
 	State       State
+	PausedBy    []PauseLevel // also while it needs no call
 	RemoteName  string
 	// Version is the Vault version that readers get at the destination, and
 	// VersionID the remote version id that they get it under; 0 and "" if none.
@@ -70,16 +70,16 @@ func (e *Engine) Status(ctx context.Context, name string) (*SecretStatus, error)
 	if s.isEmpty() {
 		return nil, nil
 	}
-	config, err := e.Config(ctx)
-	if err != nil {
+	if _, err := e.Config(ctx); err != nil { // known from here on, see pausedAt
 		return nil, err
 	}
-	status := &SecretStatus{Name: name, Paused: config.Paused, Incarnation: s.Incarnation, Settings: s.Settings}
+	status := &SecretStatus{Name: name, Incarnation: s.Incarnation, Settings: s.Settings}
 	progress, since := e.activities.snapshot(name)
 	status.PendingSince = since
 	status.Notes = e.notAllowed(ctx, s)
 	for _, slot := range s.slots() {
 		r := e.replicaStatus(ctx, s, slot)
+		r.PausedBy = e.pausedAt(r.Destination, s.Settings.Paused)
 		if p, outstanding := progress[slot]; outstanding {
 			r.State, r.Attempts, r.NextRetry = p.state, p.attempts, p.nextRetry
 			if p.failure != nil {
@@ -88,8 +88,8 @@ func (e *Engine) Status(ctx context.Context, name string) (*SecretStatus, error)
 			if len(p.requestIDs) > 0 {
 				r.RequestIDs = p.requestIDs
 			}
-			if s.Replicas[slot].Removal != nil && p.state == StatePending {
-				r.State = StateDeleting
+			if p.state == StatePending {
+				r.State = firstSet(s.Replicas[slot].Removal.shown(), p.state)
 			}
 		}
 		status.Replicas = append(status.Replicas, r)
@@ -98,12 +98,11 @@ func (e *Engine) Status(ctx context.Context, name string) (*SecretStatus, error)
 }
 
 // Await waits until the secret's replicas are in sync, or can't go on by
-// themselves, or until ctx is done or the time is over. It doesn't wait while the
-// mount is paused. Replication goes on in any case.
+// themselves, or until ctx is done or the time is over. Replication goes on in any
+// case.
 func (e *Engine) Await(ctx context.Context, name string, limit time.Duration) error {
-	config, err := e.Config(ctx)
-	if err != nil || config.Paused || limit <= 0 {
-		return err
+	if limit <= 0 {
+		return nil
 	}
 	generation, err := e.outstanding(ctx, name)
 	if err != nil {

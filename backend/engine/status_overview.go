@@ -33,6 +33,7 @@ type DestinationStatus struct {
 	Queue        map[quota.Lane]int
 	PendingSince time.Time // of the oldest outstanding change; zero if none
 	Disabled     bool
+	Paused       bool
 
 	// AwaySince is since when the destination doesn't answer, and Away why; zero
 	// and nil while it does.
@@ -122,7 +123,7 @@ func (e *Engine) destinationStatus(ctx context.Context, ref string) (Destination
 		return d, nil
 	}
 	o := r.current.Load()
-	d.Queue, d.Disabled = r.queue.depths(), o.destination.Disabled
+	d.Queue, d.Disabled, d.Paused = r.queue.depths(), o.destination.Disabled, o.destination.Paused
 	d.AwaySince, d.Away = o.breaker.away()
 	d.Slowed, d.Throttled = o.pacer.Slowed(), r.meters.throttled.Load()
 	if refused := o.refused.Load(); refused != nil && !o.accepted.Load() {

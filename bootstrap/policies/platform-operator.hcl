@@ -31,6 +31,10 @@ path "cloudsync/config" {
   capabilities = ["read", "update"]
 }
 
+path "cloudsync/resume" {
+  capabilities = ["update"]
+}
+
 # Where replicas stand, and trying them again.
 path "cloudsync/status" {
   capabilities = ["read", "list"]

@@ -37,7 +37,7 @@ type described struct {
 
 var commonFields = []string{
 	"region", "endpoint", "ca_cert", "auth_method", "access_key_id", "access_key_secret", "security_token", "kms_key_id",
-	"custom_tags", "format", "deletion_policy", "recovery_window_days", "allowed_paths", "max_requests_per_second", "disabled",
+	"custom_tags", "format", "deletion_policy", "recovery_window_days", "allowed_paths", "max_requests_per_second", "disabled", "paused",
 	"description", "value_key", "granularity", "include_keys", "exclude_keys", "secret_name_template", "custom_metadata_tags",
 }
 
@@ -51,7 +51,7 @@ var descriptions = []described{
 		"secrets/{name}", "cloudsync-read-secret", "cloudsync-write-secret", "cloudsync-patch-secret", "cloudsync-delete-secret",
 		[]string{
 			"data", "value", "binary", "destinations", "tags", "description", "remote_name", "format",
-			"deletion_policy", "kms_key_id", "kms_key_ids", "cas", "wait",
+			"deletion_policy", "kms_key_id", "kms_key_ids", "paused", "cas", "wait",
 		},
 	},
 	{path: "secrets/{name}/", get: "cloudsync-list-secrets"},
@@ -63,6 +63,7 @@ var descriptions = []described{
 	{path: "rules/{name}", get: "cloudsync-read-rule", post: "cloudsync-write-rule", delete: "cloudsync-delete-rule", fields: ruleFields},
 	{path: "rules/{name}/plan", post: "cloudsync-plan-rule", fields: append([]string{"delete", "limit"}, ruleFields...)},
 	{path: "status", get: "cloudsync-read-status"},
+	{path: "resume", post: "cloudsync-resume-replication"},
 	{path: "status/", get: "cloudsync-list-status"},
 	{path: "metrics", get: "cloudsync-read-metrics"},
 	{path: "info", get: "cloudsync-read-info"},
