@@ -81,7 +81,7 @@ var clouds = []cloud{
 var tagOperations = []string{"DescribeResourceTagsByResourceIds", "ModifyResourceTags"}
 
 // huaweiActions are the names that Huawei's permission tables give to the calls.
-// ListSecretTags isn't in them.
+// ListSecretTags, ListSecretTask and the agencies aren't in them.
 var huaweiActions = map[string][]string{
 	"ShowSecret":              {"csms:secret:get"},
 	"ShowSecretVersion":       {"csms:secret:getVersion"},
@@ -96,6 +96,11 @@ var huaweiActions = map[string][]string{
 	"DeleteSecret":            {"csms:secret:delete"},
 	"DeleteSecretForSchedule": {"csms:secret:scheduleDeletion"},
 	"RestoreSecret":           {"csms:secret:restoreSecret"},
+	"ShowSecretStage":         {"csms:secret:getStage"},
+	"RotateSecret":            {"csms:secret:rotate", "rds:password:update", "kms:cmk:createGrant", "kms:cmk:retireGrant"},
+	"ListSecretTask":          nil,
+	"ShowAgency":              nil,
+	"CreateAgency":            nil,
 }
 
 // ref is a destination there, as secrets name it.

@@ -22,6 +22,7 @@ type operation[Request, Answer any] struct {
 	method func(*csms.CsmsClient, *Request) (*Answer, error)
 	writes bool
 	silent bool // success has no body
+	wide   bool // it belongs to no project, and the path is behind csms
 }
 
 // The operations in use.
@@ -40,6 +41,12 @@ var (
 	deleteSecret        = writing("DeleteSecret", "secrets/*", (*csms.CsmsClient).DeleteSecret).silently()
 	restoreSecret       = writing("RestoreSecret", "secrets/*/scheduled-deleted-tasks/cancel", (*csms.CsmsClient).RestoreSecret)
 	scheduleDeletion    = writing("DeleteSecretForSchedule", "secrets/*/scheduled-deleted-tasks/create", (*csms.CsmsClient).DeleteSecretForSchedule)
+
+	showSecretStage = reading("ShowSecretStage", "secrets/*/stages/*", (*csms.CsmsClient).ShowSecretStage)
+	listSecretTask  = reading("ListSecretTask", "csms/tasks", (*csms.CsmsClient).ListSecretTask)
+	showAgency      = reading("ShowAgency", "agencies", (*csms.CsmsClient).ShowAgency).widely()
+	createAgency    = writing("CreateAgency", "agencies", (*csms.CsmsClient).CreateAgency).widely()
+	rotateSecret    = writing("RotateSecret", "secrets/*/rotate", (*csms.CsmsClient).RotateSecret)
 )
 
 func reading[Request, Answer any](name, path string, method func(*csms.CsmsClient, *Request) (*Answer, error)) operation[Request, Answer] {
@@ -55,25 +62,42 @@ func (o operation[Request, Answer]) silently() operation[Request, Answer] {
 	return o
 }
 
+func (o operation[Request, Answer]) widely() operation[Request, Answer] {
+	o.wide = true
+	return o
+}
+
 // call makes one remote call. Its error is classified and free of the
-// destination's credentials and of the value sent, if there is one.
+// destination's credentials and of the values sent, if there are any.
 func (o operation[Request, Answer]) call(ctx context.Context, d *destination, request *Request, sent ...provider.Value) (*Answer, error) {
-	var answer *Answer
+	answer, _, err := o.heard(ctx, d, request, sent...)
+	return answer, err
+}
+
+// heard is call for who tells the service's id of it.
+func (o operation[Request, Answer]) heard(
+	ctx context.Context, d *destination, request *Request, sent ...provider.Value,
+) (answer *Answer, requestID string, err error) {
 	failure := o.failed(d, sent...)
-	err := failure.Send(ctx, d.gate, func(ctx context.Context, heard *provider.Heard) error {
-		client, err := d.client(exchange{ctx: ctx, next: d.transport, path: o.path, silent: o.silent, heard: heard})
+	path := "/v1/*/" + o.path
+	if o.wide {
+		path = "/v1/csms/" + o.path
+	}
+	err = failure.Send(ctx, d.gate, func(ctx context.Context, heard *provider.Heard) error {
+		client, err := d.client(exchange{ctx: ctx, next: d.transport, path: path, silent: o.silent, heard: heard})
 		if err != nil {
 			return failure.classify(ctx, err)
 		}
 		if answer, err = o.method(client, request); err != nil {
 			return failure.classify(ctx, err)
 		}
+		requestID = failure.Scrub(heard.RequestID)
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return answer, nil
+	return answer, requestID, nil
 }
 
 // lacking is the error of an answer that is no answer to the question.

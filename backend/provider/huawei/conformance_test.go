@@ -30,6 +30,7 @@ var possible = emulated.Switches{
 	ErrorShape: "nested", NotFoundIs400: true, NameNotFound: true, ExistsCode: "CSMS.0999", ExistsStatus: http.StatusConflict,
 	DeniedCode: "KMS.0306", KMSKeyCodes: true, KMSTagCodes: true, Milliseconds: true, EndMarkerEmpty: true, ListsDescending: true,
 	LatestIsNewest: true, RefuseOverwrite: true, RefuseManaged: true, DotInName: true, EmptyText: true,
+	ManagedValue: "binary", UsersInOneVersion: true, SingleQuotes: true, PendingStays: true, RotatesTwice: true, NeedsAgency: true,
 	PreviousStays: true, FreeBuiltins: true, DeleteWhilePending: true, TagsWhilePending: true, RestoreKeepsState: true, DeleteEnabledOnly: true,
 }
 
@@ -90,7 +91,7 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint string) providerte
 		return next(emulator.Fault{Kind: emulator.Error, Code: code, Message: message})
 	}
 	return providertest.Fixture{
-		Kind: huawei.Kind, Config: config(tb, endpoint),
+		Kind: huawei.Kind, Config: config(tb, endpoint), Credentials: credentials(tb, server, endpoint),
 		KMSKeyID: emulator.ExampleKMSKeyID, RefusedKeyID: "99999999-9999-9999-9999-999999999999",
 		LooksFirst: []string{providertest.OpChangeTags},
 		Strike: map[providertest.Fault]func(){
@@ -120,6 +121,55 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint string) providerte
 		Enforce: func(factor float64) { emulatortest.Enforce(tb, server, factor) },
 		Tick:    func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
 		Expire:  func() { expire(server) },
+	}
+}
+
+const functionURN = "urn:fss:cn-north-4:" + project + ":function:default:rotate:latest"
+
+// credentials are those that the rules look at. The agencies are there.
+func credentials(tb testing.TB, server *emulated.Server, endpoint string) *providertest.CredentialFixture {
+	tb.Helper()
+	d, err := huawei.Kind.Open(config(tb, endpoint))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	alternating := provider.NewCredential{
+		Product: "GaussDB-FG", InstanceID: "taurus-1", Parameters: map[string]string{"sub_type": "MultiUser", "rotation_func_urn": functionURN},
+		Initial: sensitive.NewString(`[{"username":"app","password":"first-0123456789"},{"username":"app2","password":"second-0123456789"}]`),
+	}
+	single := provider.NewCredential{
+		Product: "RDS-FG", InstanceID: "rds-1", Parameters: map[string]string{"rotation_func_urn": functionURN},
+		Initial: sensitive.NewString(`{"username":"app","password":"first-0123456789"}`),
+	}
+	for _, n := range []provider.NewCredential{alternating, single} {
+		n.Parameters = map[string]string{"sub_type": n.Parameters["sub_type"], "create_agency": "true"}
+		if n.Parameters["sub_type"] == "" {
+			delete(n.Parameters, "sub_type")
+		}
+		if _, err := provider.IssuerOf(d).CreateCredential(tb.Context(), "with-agencies", n); err != nil {
+			tb.Fatal(err)
+		}
+		if err := d.Delete(tb.Context(), "with-agencies", 0); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	work := func(kind emulator.Kind, operation string) emulator.Rule {
+		return emulatortest.AddFault(tb, server, emulator.Fault{
+			Kind: kind, Operation: operation, Count: 1, Code: "FSS.0500", AfterEffect: kind == emulator.Drop,
+		})
+	}
+	var held emulator.Rule
+	return &providertest.CredentialFixture{
+		New: []provider.NewCredential{single, alternating}, SynchronousCreation: true,
+		Slow:         func() { held = work(emulator.Hang, emulated.RotationWork) },
+		Finish:       func() { server.Faults().Clear(held.ID) },
+		FailNext:     func() { work(emulator.Error, emulated.RotationWork) },
+		LoseRotation: func() { work(emulator.Drop, "RotateSecret") },
+		Elapse: func(d time.Duration) {
+			server.Clock().SetOffset(d)
+			server.List(emulator.ExampleAccountID, project)
+			server.Clock().SetOffset(0)
+		},
 	}
 }
 

@@ -30,6 +30,7 @@ var Kind = provider.Kind{
 		{Name: settingEnterprise, Description: "Id of the enterprise project that new secrets belong to. Default: the service's, \"0\"."},
 	},
 	CurrentLabel: stageCurrent,
+	Credentials:  products,
 	Quotas:       quotasOf,
 	Account:      accountOf,
 	Open:         open,
@@ -149,4 +150,6 @@ var (
 	_ provider.KeyChanger   = (*destination)(nil)
 	_ provider.Checker      = (*destination)(nil)
 	_ provider.Lister       = (*destination)(nil)
+
+	_ provider.CredentialIssuer = (*destination)(nil)
 )

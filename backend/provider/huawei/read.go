@@ -159,12 +159,16 @@ func (d *destination) Read(ctx context.Context, name, versionID string) (provide
 	if answer.Version == nil {
 		return provider.Value{}, showSecretVersion.lacking(d, "version")
 	}
-	encoded := at(answer.Version.SecretBinary)
+	return d.value(answer.Version)
+}
+
+func (d *destination) value(v *model.Version) (provider.Value, error) {
+	encoded := at(v.SecretBinary)
 	if encoded == "" {
-		if answer.Version.SecretString == nil {
+		if v.SecretString == nil {
 			return provider.Value{}, showSecretVersion.lacking(d, "value")
 		}
-		return provider.Text(*answer.Version.SecretString), nil
+		return provider.Text(*v.SecretString), nil
 	}
 	decoded, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {

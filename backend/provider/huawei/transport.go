@@ -29,7 +29,7 @@ const maxAnswer = 1 << 20
 type exchange struct {
 	ctx    context.Context //nolint:containedctx // the exchange is one call
 	next   http.RoundTripper
-	path   string          // of the operation
+	path   string          // of the operation, * for a parameter
 	silent bool            // success has no body
 	heard  *provider.Heard // set when the answer is there
 }
@@ -68,11 +68,11 @@ func (x exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 // ages of the API.
 var parameterForm = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,64}$`)
 
-// checkPath makes sure that the path is /v1/PROJECT/ and the operation's, with
-// harmless parameters.
+// checkPath makes sure that the path is the operation's, with harmless
+// parameters.
 func (x exchange) checkPath(path string) error {
 	got := strings.Split(path, "/")
-	want := strings.Split("/v1/*/"+x.path, "/")
+	want := strings.Split(x.path, "/")
 	legal := len(got) == len(want)
 	for i := 0; legal && i < len(want); i++ {
 		if want[i] == "*" {

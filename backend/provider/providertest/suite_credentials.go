@@ -27,6 +27,9 @@ type CredentialFixture struct {
 	// FailNext makes the next creation, or rotation where creations are synchronous,
 	// fail after it was accepted.
 	FailNext func()
+	// LoseRotation makes the answer to the next request of a rotation get lost, where
+	// the provider looks before it asks for one; nil where FaultLostAnswer does.
+	LoseRotation func()
 	// Elapse moves the service's clock on, so that rotations by schedule fall due.
 	Elapse func(d time.Duration)
 }
