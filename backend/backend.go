@@ -96,6 +96,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.lookupPaths(),
 			b.keysPaths(),
 			b.jobPaths(),
+			b.remotePaths(),
 			b.statusPaths(),
 			b.metricsPaths(),
 			b.configPaths(),
@@ -130,7 +131,7 @@ func titles(kinds []provider.Kind) string {
 // may, before it is begun, and every question about work to the one that does it.
 func forwarded(paths []*framework.Path) []*framework.Path {
 	for _, path := range paths {
-		aboutWork := path.Pattern == metricsPath || slices.ContainsFunc([]string{"status", lookupPrefix, jobsPrefix}, func(prefix string) bool {
+		aboutWork := path.Pattern == metricsPath || slices.ContainsFunc([]string{"status", lookupPrefix, jobsPrefix, remotePrefix}, func(prefix string) bool {
 			return strings.HasPrefix(path.Pattern, prefix)
 		})
 		for operation, handler := range path.Operations {

@@ -251,11 +251,5 @@ const mostThrottled = 4
 
 // call makes one remote call, within a time limit from when its turn comes.
 func (c *convergence) call(ctx context.Context, remote func(context.Context) error) error {
-	for attempt := 0; ; attempt++ {
-		err := remote(ctx)
-		if err == nil || attempt == mostThrottled || ctx.Err() != nil ||
-			provider.ClassOf(err) != provider.ClassThrottled || provider.IsAmbiguous(err) {
-			return err
-		}
-	}
+	return callRemote(ctx, remote)
 }

@@ -179,6 +179,8 @@ type Secret struct {
 	CloudManaged bool
 	// Type is the service's own word for the type, for messages.
 	Type string
+	// Brief is set in a listing whose rows have neither description nor key.
+	Brief bool
 
 	CreatedTime  time.Time
 	DeletionTime time.Time // when a scheduled deletion falls due; zero if none is

@@ -19,6 +19,11 @@ path "cloudsync/keys" {
   capabilities = ["read"]
 }
 
+# What is in the cloud and whose it is: names and descriptions, no values.
+path "cloudsync/remote/*" {
+  capabilities = ["list"]
+}
+
 # Long work that somebody asked for: how far it is, and what came of it.
 path "cloudsync/jobs" {
   capabilities = ["list"]

@@ -178,7 +178,9 @@ func (d *destination) listSecrets(ctx context.Context, page, size int) ([]provid
 	}
 	var rows []provider.Secret
 	for _, row := range answer.SecretList.Secret {
-		rows = append(rows, secret(row.SecretName, row.SecretType, row.CreateTime, row.PlannedDeleteTime))
+		listed := secret(row.SecretName, row.SecretType, row.CreateTime, row.PlannedDeleteTime)
+		listed.Brief = true
+		rows = append(rows, listed)
 	}
 	return rows, nil
 }

@@ -47,6 +47,9 @@ func lists(s *suite) {
 			if secret.State != want[secret.Name] || secret.CloudManaged != (secret.Name == managed) {
 				s.Errorf("listed is %+v", secret)
 			}
+			if described, err := s.Describe(s.ctx, secret.Name); !secret.Brief && (err != nil || described.Description != secret.Description) {
+				s.Errorf("listed is %+v, described %+v, %v", secret, described, err)
+			}
 		}
 		if next == "" {
 			break
