@@ -15,8 +15,8 @@ import (
 )
 
 // maxPlans bounds how often one convergence plans anew. Looking, acting, and
-// looking again after a surprise takes four.
-const maxPlans = 6
+// looking again after a surprise takes five.
+const maxPlans = 7
 
 // convergence makes one remote secret what it should be: plan, carry out, plan
 // again until nothing is left to do.
@@ -38,6 +38,12 @@ type convergence struct {
 	due        time.Time
 
 	have plan.Observed
+	// remembered is what an earlier engine left of the remote, until it was compared
+	// with what is there; nil when that was done. See guard.go.
+	remembered *plan.Observed
+	doubtful   bool               // something was attempted whose outcome isn't known
+	newest     plan.VersionNumber // that Vault ever gave
+	secret     string
 	// tagsFailure is why the remote was made without its tags.
 	tagsFailure *Failure
 }
@@ -46,10 +52,19 @@ type convergence struct {
 // error is in c.have.
 func (c *convergence) converge(ctx context.Context) error {
 	for range maxPlans {
+		if c.remembered != nil && c.have.Looked {
+			if err := c.recognise(ctx); err != nil {
+				return err
+			}
+		}
 		p := plan.Make(c.want, c.have, c.o.abilities, c.o.kind.Limits)
 		switch {
+		case p.Ahead:
+			return c.ahead(p.Refusal.Message, false)
 		case p.Refusal != nil:
 			return p.Refusal
+		case c.remembered != nil && len(p.Steps) > 0 && c.have.Exists():
+			c.have.Known = false // what is about to be changed is looked at first
 		case p.Look:
 			if err := c.look(ctx); err != nil {
 				return err
@@ -178,7 +193,9 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 			c.have.Known = false // they can be read now
 			return nil
 		case step.Action == plan.Create && c.tagsFailure != nil:
-			c.have.Tags = nil
+			c.have.Tags, c.remembered = nil, nil
+		case step.Action == plan.Create:
+			c.remembered = nil // there was nothing
 		case step.Action == plan.ChangeTags:
 			c.tagsFailure = nil
 		}

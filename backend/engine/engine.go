@@ -62,6 +62,8 @@ type Engine struct {
 	log       hclog.Logger
 	userAgent string
 	mount     mountRecord
+	term      term
+	guard     guard
 
 	locks       []*locksutil.LockEntry // by secret name
 	claimLock   sync.RWMutex           // held for writing by who looks at all claims of a destination
@@ -100,7 +102,7 @@ type Engine struct {
 func Open(ctx context.Context, o Options) (*Engine, error) {
 	storage := &leasedStorage{Storage: o.Storage}
 	e := &Engine{
-		storage: storage, store: o.Store, log: o.Logger, userAgent: o.UserAgent,
+		term: newTerm(), storage: storage, store: o.Store, log: o.Logger, userAgent: o.UserAgent,
 		kinds:       map[string]provider.Kind{},
 		takenUp:     make(chan struct{}),
 		claimLocks:  locksutil.CreateLocks(),
@@ -290,11 +292,17 @@ func (e *Engine) ChangeConfig(ctx context.Context, change func(c *Config)) error
 	}
 	next := before
 	change(&next)
+	if !next.Paused {
+		next.PauseReason = ""
+	}
 	if err := configs.Put(ctx, e.storage, "", &next); err != nil {
 		e.config.Store(nil) // it may be in storage or not
 		return err
 	}
 	e.config.Store(&next)
+	if before.Paused && !next.Paused {
+		e.guard.reset()
+	}
 	if before.Paused != next.Paused {
 		e.requeueAll()
 	}

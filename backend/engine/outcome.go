@@ -25,6 +25,7 @@ type outcome struct {
 	err        error     // why the replica isn't in sync
 	due        time.Time // when the live version stops being live by itself
 	born       time.Time
+	term       term // of the engine that knows the remote
 	waiting    bool // for another replica to take its place
 	stale      bool // the replica is gone from the record: nothing to report
 	requestIDs []string
@@ -140,9 +141,10 @@ func (s *Secret) rememberRemoved(slot, remoteName string, out outcome) {
 	switch {
 	case out.presence == plan.Released && left.Unmarked:
 		s.remember(slot, &Replica{RemoteName: remoteName, Observed: left})
-	case out.presence == plan.Deleted && left.Exists() && len(left.Tags)+len(left.TagsInDoubt) > 0:
-		// It may be restored, and no look tells which of its tags are ours.
-		s.remember(slot, &Replica{RemoteName: remoteName, Observed: plan.Observed{Tags: left.Tags, TagsInDoubt: left.TagsInDoubt}})
+	case out.presence == plan.Deleted && left.Exists():
+		// It may be restored, and no look tells which of its tags are ours, nor
+		// everywhere which of its versions.
+		s.remember(slot, &Replica{RemoteName: remoteName, Observed: plan.Observed{Tags: left.Tags, TagsInDoubt: left.TagsInDoubt, Versions: left.Versions}})
 	}
 }
 
@@ -174,6 +176,8 @@ func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 	next := *r
 	next.Observed, next.TagsFailure = out.observed, out.tags
 	next.Observed.Looked = false
+	next.Term = out.term
+	next.Ahead, next.Undecided = isAhead(out.err)
 	if len(out.requestIDs) > 0 {
 		next.RequestIDs = out.requestIDs
 	}

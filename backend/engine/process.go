@@ -57,6 +57,9 @@ func (e *Engine) process(r *replicator, queued string) {
 	if err == nil && r.ctx.Err() == nil {
 		err = e.save(r.ctx, t.slot, t.name, generation, doubt, result)
 	}
+	if is, _ := isAhead(result.err); is {
+		e.standBack(r.ctx, t.name)
+	}
 	switch {
 	case r.ctx.Err() != nil:
 	case err != nil:

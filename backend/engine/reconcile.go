@@ -71,13 +71,25 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 		return outcome{remoteName: replica.RemoteName, err: &provider.Error{Class: replica.Refused.Class, Message: replica.Refused.Message}}, nil
 	case replica.Removal != nil && s.waits(replica.Removal.After):
 		return outcome{waiting: true}, nil
+	case replica.Undecided && replica.Failure != nil:
+		return outcome{
+			remoteName: replica.RemoteName, observed: replica.Observed, tags: replica.TagsFailure, format: replica.Format, term: replica.Term,
+			err: &aheadError{message: replica.Failure.Message, sure: true},
+		}, nil
 	}
 	have := replica.Observed
 	have.Known = have.Known && !doubtful
-	c := &convergence{e: e, o: o, values: values, name: replica.RemoteName, slot: slot, have: have, tagsFailure: replica.TagsFailure}
+	c := &convergence{
+		e: e, o: o, values: values, name: replica.RemoteName, slot: slot, have: have, tagsFailure: replica.TagsFailure,
+		secret: name, doubtful: doubtful, newest: plan.VersionNumber{Incarnation: s.Incarnation},
+	}
+	if replica.Term != e.term {
+		c.remembered = &replica.Observed
+	}
 	out := outcome{remoteName: replica.RemoteName}
 	if meta != nil {
 		out.born = meta.CreatedTime
+		c.newest.Number = meta.Current
 	}
 	var unfit *RefusedError
 	err = e.desire(ctx, c, s, replica, meta)
@@ -86,7 +98,7 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 		return outcome{stale: true}, e.giveUpKey(ctx, name)
 	case errors.As(err, &unfit):
 		out.err = &provider.Error{Class: provider.ClassInvalid, Message: unfit.message}
-		out.observed, out.tags, out.format = have, replica.TagsFailure, replica.Format
+		out.observed, out.tags, out.format, out.term = have, replica.TagsFailure, replica.Format, replica.Term
 		return out, nil
 	case err != nil:
 		return outcome{}, err
@@ -98,6 +110,10 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 	}
 	out.observed, out.tags, out.format, out.presence = c.have, c.tagsFailure, c.format, c.want.Presence
 	out.due = c.due
+	out.term = replica.Term
+	if c.remembered == nil {
+		out.term = e.term
+	}
 	out.removed = out.err == nil && (c.want.Presence == plan.Deleted || c.want.Presence == plan.Released)
 	return out, nil
 }

@@ -114,6 +114,8 @@ type Config struct {
 	DefaultWait *time.Duration `json:"default_wait,omitempty"`
 	// Paused stops every remote change. Writes are accepted and stay pending.
 	Paused bool `json:"paused,omitempty"`
+	// PauseReason is why the mount paused itself; "" when somebody else did.
+	PauseReason string `json:"pause_reason,omitempty"`
 }
 
 // defaultWait is what DefaultWait is when nobody set it.
@@ -233,6 +235,12 @@ type Replica struct {
 	// Verify asks for the remote to be looked at once more when it is in sync,
 	// since another replica is given up for it.
 	Verify bool `json:"verify,omitempty"`
+	// Term is that of the engine that last saw or made the remote, see guard.go.
+	Term term `json:"term,omitempty"`
+	// Ahead is set when the remote holds what Vault doesn't know, and Undecided when
+	// nothing is done there until somebody decides.
+	Ahead     bool `json:"ahead,omitempty"`
+	Undecided bool `json:"undecided,omitempty"`
 	// Refused is why the replica can't be, although rules ask for it. It has no
 	// claim on its name.
 	Refused *Failure `json:"refused,omitempty"`

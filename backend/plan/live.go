@@ -19,6 +19,9 @@ func live(want Desired, have Observed, can provider.Abilities, limits provider.L
 	if refusal := mayWrite(want, have); refusal != nil {
 		return Plan{Refusal: refusal}
 	}
+	if refusal := behind(want, have); refusal != nil {
+		return Plan{Refusal: refusal, Ahead: true}
+	}
 	var steps []Step
 	if have.State == provider.StatePendingDeletion {
 		if !can.Restores {
@@ -262,6 +265,11 @@ func mayWrite(want Desired, have Observed) *provider.Error {
 			Message: "the remote secret is in a state of the cloud's own (being made, failed or frozen) and can't be written",
 		}
 	}
+	return nil
+}
+
+// behind refuses to write to a remote that holds what Vault doesn't know.
+func behind(want Desired, have Observed) *provider.Error {
 	for _, v := range have.Versions {
 		if ahead(v.Version, want) {
 			return &provider.Error{

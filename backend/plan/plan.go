@@ -240,6 +240,8 @@ type Plan struct {
 	Steps []Step
 	// Refusal says why the remote may not be touched.
 	Refusal *provider.Error
+	// Ahead is set with a Refusal because the remote holds what Vault doesn't know.
+	Ahead bool
 }
 
 // Make decides. See the package comment for the cases.

@@ -32,6 +32,30 @@ func (v VersionNumber) Same(other VersionNumber) bool {
 	return v.Number == other.Number && v.incarnation() == other.incarnation()
 }
 
+// String is the id.
+func (v VersionNumber) String() string {
+	if v.Number == 0 {
+		return "none"
+	}
+	return v.ID()
+}
+
+// After tells whether v was given after other.
+func (v VersionNumber) After(other VersionNumber) bool {
+	if v.incarnation() != other.incarnation() {
+		return v.Number > 0 && v.incarnation() > other.incarnation()
+	}
+	return v.Number > other.Number
+}
+
+// Max is the one that was given later.
+func (v VersionNumber) Max(other VersionNumber) VersionNumber {
+	if v.Number == 0 || other.After(v) {
+		return other
+	}
+	return v
+}
+
 var versionID = regexp.MustCompile(`^v([1-9][0-9]{0,18})(?:-([1-9][0-9]{0,8}))?(r[1-9][0-9]{0,8})?$`)
 
 // ParseVersionID reads an id that ID made, or a further one of the same version
@@ -242,6 +266,33 @@ func (o Observed) LeftUnmarked(want Desired, description string) bool {
 	}
 	text, mark := owner.Split(o.Description)
 	return description == text && (mark == want.Owner || o.Unmarked && mark.IsZero())
+}
+
+// Newest is the newest Vault version that the remote is known to hold.
+func (o Observed) Newest() VersionNumber {
+	newest := o.Current.Version
+	for _, v := range o.Versions {
+		newest = newest.Max(v.Version)
+	}
+	return newest
+}
+
+// Beyond is the id of a version that was given after newest, "" if there is none.
+func (o Observed) Beyond(newest VersionNumber) string {
+	for _, v := range o.Versions {
+		if v.Version.After(newest) {
+			return v.ID
+		}
+	}
+	return ""
+}
+
+// Find returns the version with an id.
+func (o Observed) Find(id string) (Version, bool) { return o.version(id) }
+
+// Holds tells whether a version is known to hold the value with that digest.
+func (o Observed) Holds(digest string) bool {
+	return slices.ContainsFunc(o.Versions, func(v Version) bool { return v.Digest == digest })
 }
 
 // HoldsAll tells whether every version was observed before.
