@@ -54,8 +54,13 @@ var clouds = []cloud{
 			t.Helper()
 			return emulatortest.Alibaba(t, alibaba.Options{})
 		},
-		call:       regexp.MustCompile(`kms\.Create(\w+)Request\(`),
-		actions:    func(operation string) []string { return []string{"kms:" + operation} },
+		call: regexp.MustCompile(`kms\.Create(\w+)Request\(`),
+		actions: func(operation string) []string {
+			if operation == "CreateSecret" { // the first of a managed type makes a role
+				return []string{"kms:CreateSecret", "ram:CreateServiceLinkedRole"}
+			}
+			return []string{"kms:" + operation}
+		},
 		keyActions: []string{"kms:GenerateDataKey", "kms:Decrypt"},
 	},
 	{

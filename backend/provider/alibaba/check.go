@@ -34,7 +34,7 @@ func (d *destination) Check(ctx context.Context) ([]provider.Finding, error) {
 		return findings, nil
 	}
 
-	_, err = d.listSecrets(ctx, 1, 1)
+	_, err = d.listSecrets(ctx, 1, 1, "")
 	findings = append(findings, permissionFinding("kms:ListSecrets", "only the inventory and import need it", err))
 	if d.instance != "" && ctx.Err() == nil {
 		findings = append(findings, d.instanceFinding(ctx))

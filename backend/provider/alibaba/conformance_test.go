@@ -31,6 +31,7 @@ var possible = emulated.Switches{
 	NonceRequired: true, RegionRequired: true, ShowDefaultKey: true, CompareDataType: true, RepeatMovesLabels: true,
 	BothMustMatch: true, VersionCreateTime: true, ForceInWindow: true, StrictForce: true,
 	NewestFirst: true, LooseTags: true, TagLimit: 10, VersionPage: 10,
+	RotatingCode: "Rejected.ResourceInUse", FilterContains: true,
 }
 
 // Where Alibaba doesn't document what happens, the provider has to get along
@@ -125,6 +126,8 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint, expired string) p
 		Enforce: func(factor float64) { emulatortest.Enforce(tb, server, factor) },
 		Tick:    func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
 		Expire:  func() { expire(server) },
+
+		Credentials: credentialFixture(tb, server),
 	}
 }
 
@@ -137,10 +140,12 @@ func seed(tb testing.TB, server *emulated.Server, s emulator.Secret) {
 	}
 }
 
-// expire takes the clock ahead only for a look, because signatures must be
-// younger than a quarter of an hour.
-func expire(server *emulated.Server) {
-	server.Clock().SetOffset(provider.Days(31))
+func expire(server *emulated.Server) { pass(server, provider.Days(31)) }
+
+// pass takes the clock ahead only for a look, because signatures must be younger
+// than a quarter of an hour.
+func pass(server *emulated.Server, d time.Duration) {
+	server.Clock().SetOffset(d)
 	server.List(emulator.ExampleAccountID, region)
 	server.Clock().SetOffset(0)
 }

@@ -48,6 +48,8 @@ var Kind = provider.Kind{
 		Description: "KMS instance (kst-...) that new secrets are made in; the KMS key must be one of the same instance. " +
 			"Empty for the account's default",
 	}},
+	Credentials: credentialProducts,
+
 	Quotas:    quotasOf,
 	Account:   accountOf,
 	Open:      open,

@@ -15,10 +15,15 @@ import (
 // that it may count to either of two groups is in the one with fewer. So
 // RestoreSecret is beside the deletions that it undoes, and what isn't known to
 // be of "query secret information and get the value" is in group secret.
+//
+// RotateSecret isn't among them. An account may call it fifty times an hour, which
+// as a rate would let the second rotation wait for a minute; what is over is
+// refused as throttled and tried again.
 var quotas = []provider.Quota{
 	{Group: "create_delete", PerSecond: 10, Operations: []string{"CreateSecret", "DeleteSecret", "RestoreSecret"}},
 	{Group: "secret", PerSecond: 40, Operations: []string{
 		"DescribeSecret", "ListSecrets", "ListSecretVersionIds", "PutSecretValue", "UpdateSecret", "UpdateSecretVersionStage",
+		"UpdateSecretRotationPolicy",
 	}},
 	{Group: "value", PerSecond: 450, Operations: []string{"GetSecretValue"}},
 	{Group: "tag", PerSecond: 30, Operations: []string{"TagResources", "UntagResources"}},

@@ -157,7 +157,7 @@ func (d *destination) List(ctx context.Context, pageToken string) ([]provider.Se
 		}
 		page = int(n)
 	}
-	rows, err := d.listSecrets(ctx, page, listPage)
+	rows, err := d.listSecrets(ctx, page, listPage, "")
 	if err != nil {
 		return nil, "", err
 	}
@@ -168,10 +168,11 @@ func (d *destination) List(ctx context.Context, pageToken string) ([]provider.Se
 	return rows, next, nil
 }
 
-func (d *destination) listSecrets(ctx context.Context, page, size int) ([]provider.Secret, error) {
+func (d *destination) listSecrets(ctx context.Context, page, size int, filters string) ([]provider.Secret, error) {
 	request := kms.CreateListSecretsRequest()
 	request.PageNumber = requests.NewInteger(page)
 	request.PageSize = requests.NewInteger(size)
+	request.Filters = filters
 	answer, err := call(ctx, d, request, kms.CreateListSecretsResponse())
 	if err != nil {
 		return nil, err

@@ -100,7 +100,10 @@ func (e *exchange) Encode(r *emulator.Request, result any, failure *emulator.Fai
 	if err != nil {
 		panic(fmt.Sprintf("encode the answer of %s: %v", r.Operation, err)) // a reply holds plain types only
 	}
-	return emulator.Reply{Status: status, ContentType: "application/json;charset=utf-8", Body: body}
+	return emulator.Reply{
+		Status: status, ContentType: "application/json;charset=utf-8", Body: body,
+		Header: http.Header{"Date": {r.Now.UTC().Format(http.TimeFormat)}},
+	}
 }
 
 // reply is the object of an answer, by field name.

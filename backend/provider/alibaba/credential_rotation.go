@@ -1,0 +1,111 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package alibaba
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aliyun/alibaba-cloud-sdk-go/services/kms"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+)
+
+// longestRotation is how long a rotation of which nothing is heard counts as
+// under way. It is done at once as a rule, and more than two minutes hint at
+// trouble, the documents say.
+const longestRotation = 15 * time.Minute
+
+// rotationTask is a rotation that was asked for: the id of its version, and when
+// by the service's clock.
+type rotationTask struct {
+	versionID string
+	asked     time.Time
+}
+
+func (t rotationTask) id() string { return t.versionID + "@" + strconv.FormatInt(t.asked.Unix(), 10) }
+
+func parseTask(id string) (rotationTask, bool) {
+	versionID, asked, _ := strings.Cut(id, "@")
+	at, err := strconv.ParseInt(asked, 10, 64)
+	return rotationTask{versionID, time.Unix(at, 0)}, err == nil && versionID != ""
+}
+
+// serviceTime is the service's time of an answer, or ours if it doesn't tell.
+func serviceTime(header http.Header) time.Time {
+	if at, err := http.ParseTime(header.Get("Date")); err == nil {
+		return at
+	}
+	return time.Now().Truncate(time.Second)
+}
+
+// RotateCredential implements provider.CredentialIssuer by RotateSecret. The token
+// becomes the id of the new version, and the service ignores an id that is there.
+// While another rotation is under way the call succeeds and has no effect.
+func (d *destination) RotateCredential(ctx context.Context, name, token string) (provider.CredentialTask, error) {
+	request := kms.CreateRotateSecretRequest()
+	request.SecretName = name
+	request.VersionId = token
+	answer := kms.CreateRotateSecretResponse()
+	header, err := d.exchange(ctx, request, answer)
+	if err != nil {
+		return provider.CredentialTask{}, d.explainCredential(ctx, name, err)
+	}
+	task := rotationTask{token, serviceTime(header)}
+	return provider.CredentialTask{Name: name, ID: task.id(), RequestID: answer.RequestId}, nil
+}
+
+// CredentialTask implements provider.CredentialIssuer by ListSecretVersionIds, and
+// by DescribeSecret while the version isn't there. The service has no call about
+// a rotation itself.
+func (d *destination) CredentialTask(ctx context.Context, name, taskID string) (provider.TaskStatus, error) {
+	task, valid := parseTask(taskID)
+	if !valid {
+		return provider.TaskStatus{}, &provider.Error{Class: provider.ClassNotFound, Message: "there is no such rotation; look at the versions"}
+	}
+	versions, err := d.CredentialVersions(ctx, name)
+	if err != nil {
+		return provider.TaskStatus{}, err
+	}
+	if task.madeIn(versions) {
+		return provider.TaskStatus{State: provider.TaskSucceeded}, nil
+	}
+	answer, header, err := d.describeCredential(ctx, name)
+	if err != nil {
+		return provider.TaskStatus{}, err
+	}
+	return task.status(answer, serviceTime(header)), nil
+}
+
+// madeIn tells whether the rotation's version is, or was, a current one. It isn't
+// documented whether a version shows before it is.
+func (t rotationTask) madeIn(versions []provider.CredentialVersion) bool {
+	is := func(v provider.CredentialVersion) bool { return v.ID == t.versionID }
+	current := func(v provider.CredentialVersion) bool { return slices.Contains(v.Labels, currentLabel) }
+	i := slices.IndexFunc(versions, is)
+	return i >= 0 && (len(versions[i].Labels) > 0 || i > slices.IndexFunc(versions, current))
+}
+
+// status goes by what the service tells of a credential without the version.
+func (t rotationTask) status(answer *kms.DescribeSecretResponse, now time.Time) provider.TaskStatus {
+	// A failure from before the rotation isn't its own.
+	updated := cmp.Or(parseTime(answer.UpdateTime), t.asked)
+	switch {
+	case answer.AutomaticRotation == rotationInvalid && !updated.Before(t.asked):
+		return provider.TaskStatus{State: provider.TaskFailed, Code: rotationInvalid, Message: adviceRotation}
+	case parseTime(answer.LastRotationDate).After(t.asked):
+		return provider.TaskStatus{State: provider.TaskSucceeded} // it was taken for one that was under way
+	case now.Sub(t.asked) >= longestRotation:
+		return provider.TaskStatus{
+			State: provider.TaskFailed, Code: answer.AutomaticRotation,
+			Message: "the service took the rotation and has made no new version within " + longestRotation.String() + "; " + adviceRotation,
+		}
+	}
+	return provider.TaskStatus{State: provider.TaskRunning}
+}
