@@ -24,11 +24,12 @@ const region = "ap-guangzhou"
 // with each possibility.
 func TestConforms(t *testing.T) {
 	for name, switches := range map[string]emulated.Switches{
-		"as is likely": {},
+		// Unscheduled, because the suite rotates credentials that have no schedule.
+		"as is likely": {RotatesUnscheduled: true},
 		"as is possible too": {
 			StrictSwitching: true, OmitUnusedValue: true, NullVersions: true,
 			VersionsOldestFirst: true, UpdateMovesTime: true, SecretNotExistCode: true, KMSUnauthorized: true,
-			StrictTagRemoval: true, TagsMissing: true,
+			StrictTagRemoval: true, TagsMissing: true, NoAccountInfo: true, FlowLooks: 1, RotatesUnscheduled: true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -106,7 +107,43 @@ func fixture(tb testing.TB, server *emulated.Server, endpoint string) providerte
 		Enforce:    func(factor float64) { emulatortest.Enforce(tb, server, factor) },
 		Tick:       func() { server.Clock().SetOffset(server.Clock().Offset() + time.Second) },
 		Expire:     func() { expire(server) },
+		Credentials: &providertest.CredentialFixture{
+			New:    []provider.NewCredential{newAccount()},
+			Slow:   func() { hold(tb, server, emulator.Fault{Kind: emulator.Hang}) },
+			Finish: func() { server.Faults().ClearAll() },
+			FailNext: func() {
+				hold(tb, server, emulator.Fault{Kind: emulator.Error, Code: "Broken", Message: "no such instance", Count: 1})
+			},
+			Elapse: func(d time.Duration) { elapse(server, d) },
+		},
 	}
+}
+
+// hold strikes the work of creations and rotations.
+func hold(tb testing.TB, server *emulated.Server, f emulator.Fault) {
+	tb.Helper()
+	for _, f.Operation = range []string{"Creation", "Rotation"} {
+		emulatortest.AddFault(tb, server, f)
+	}
+}
+
+// newAccount is a database account without a schedule.
+func newAccount() provider.NewCredential {
+	return provider.NewCredential{Product: "Mysql", InstanceID: "cdb-n4j3y33j", Parameters: map[string]string{
+		"user_name_prefix": "app", "domains": `["%"]`, "privileges": "*.*:SELECT orders.*:ALL",
+	}}
+}
+
+// A key pair is made at once and never rotated, so it has a fixture of its own.
+func TestConformsWithKeyPairs(t *testing.T) {
+	providertest.Run(t, func(tb testing.TB) providertest.Fixture {
+		tb.Helper()
+		server, endpoint := emulatortest.Tencent(tb, emulated.Options{})
+		f := fixture(tb, server, endpoint)
+		f.Credentials.New = []provider.NewCredential{{Product: "ssh-key", Parameters: map[string]string{"project_id": "0"}}}
+		f.Credentials.SynchronousCreation = true
+		return f
+	})
 }
 
 // seed stores a secret behind the provider's back.
@@ -120,10 +157,13 @@ func seed(tb testing.TB, server *emulated.Server, s emulator.Secret) {
 
 // expire takes the clock ahead only for a look, because signatures must be
 // younger than five minutes.
-func expire(server *emulated.Server) {
-	server.Clock().SetOffset(provider.Days(31))
+func expire(server *emulated.Server) { elapse(server, provider.Days(31)) }
+
+func elapse(server *emulated.Server, d time.Duration) {
+	now := server.Clock().Offset()
+	server.Clock().SetOffset(now + d)
 	server.List(emulator.ExampleAccountID, region)
-	server.Clock().SetOffset(0)
+	server.Clock().SetOffset(now)
 }
 
 // config opens on loopback with connections of its own.

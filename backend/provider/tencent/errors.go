@@ -40,6 +40,7 @@ const (
 	advicePolicy   = "a tag policy of the organization forbids this tag; choose a key and value that it allows"
 	adviceClock    = "the clock of this server is more than five minutes off; set it by NTP"
 	adviceEndpoint = "the endpoint doesn't offer this API; correct endpoint, or leave it empty for the public one"
+	adviceSchedule = "switch rotation by schedule on; Tencent rotates on request only while it is on"
 	adviceKMS      = "choose a KMS key of the same region that is enabled, and that these credentials may use"
 )
 
@@ -77,7 +78,7 @@ var verdicts = map[string]verdict{
 	// the methods find out by describing the secret, or a passing trouble such as
 	// a deletion right after a disabling. What isn't the former is tried again.
 	codeFailedOperation:                          {class: provider.ClassUnavailable},
-	"FailedOperation.RotationForbidden":          {class: provider.ClassConflict},
+	"FailedOperation.RotationForbidden":          {provider.ClassConflict, adviceSchedule},
 	"ResourceUnavailable":                        {class: provider.ClassUnavailable},
 	"ResourceUnavailable.ResourceDisabled":       {class: provider.ClassConflict},
 	"ResourceUnavailable.ResourcePendingDeleted": {class: provider.ClassConflict},
@@ -131,6 +132,7 @@ func judge(code string) verdict {
 
 // readingOperations change nothing, so their failures are never ambiguous.
 var readingOperations = []string{
+	"DescribeAsyncRequestInfo", "DescribeRotationDetail", "DescribeRotationHistory", "DescribeSupportedProducts", "GetSSHKeyPairValue",
 	"DescribeSecret", "GetSecretValue", "GetServiceStatus", "ListSecretVersionIds", "ListSecrets", "DescribeResourceTagsByResourceIds",
 }
 
@@ -175,11 +177,11 @@ func (f failedCall) classify(ctx context.Context, err error) error {
 
 // refused is an error that the service itself gave.
 func (f failedCall) refused(api *tcerrors.TencentCloudSDKError) error {
-	v := judge(api.Code)
+	v := judgeOf(f.Operation, api.Code)
 	// Some messages have several lines.
 	message := f.Scrub(strings.Join(strings.Fields(api.Message), " "))
 	if v.advice != "" {
-		message = strings.TrimPrefix(message+"; "+v.advice, "; ")
+		message = strings.TrimPrefix(strings.TrimSuffix(message, ".")+"; "+v.advice, "; ")
 	}
 	return &provider.Error{
 		Class:     v.class,

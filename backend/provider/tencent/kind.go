@@ -27,6 +27,7 @@ var Kind = provider.Kind{
 	Limits: limits,
 	// The id that CreateSecret itself gives to a first version without one.
 	CurrentVersionID: "SSM_Current",
+	Credentials:      products(),
 	Quotas:           quotasOf,
 	Account:          accountOf,
 	Open:             open,

@@ -74,17 +74,30 @@ func (d *destination) Disable(ctx context.Context, name string) error {
 // Delete implements provider.Writer by DeleteSecret. A part of a day counts as
 // a whole one, so that nothing goes earlier than asked.
 func (d *destination) Delete(ctx context.Context, name string, window time.Duration) error {
+	_, err := d.delete(ctx, name, window, false)
+	return err
+}
+
+// delete returns the request id. With cleanKey set the key pair of an SSH secret
+// goes too.
+func (d *destination) delete(ctx context.Context, name string, window time.Duration, cleanKey bool) (requestID string, err error) {
 	const day = 24 * time.Hour
 	days := uint64(max(0, window+day-1) / day)
 	request := ssm.NewDeleteSecretRequest()
 	request.SecretName = &name
 	request.RecoveryWindowInDays = &days
-	_, err := call(ctx, d, (*ssm.Client).DeleteSecretWithContext, request)
+	if cleanKey {
+		request.CleanSSHKey = &cleanKey
+	}
+	answer, err := call(ctx, d, (*ssm.Client).DeleteSecretWithContext, request)
+	if err == nil {
+		return at(answer.Response.RequestId), nil
+	}
 	err = d.settle(ctx, name, err, deleting)
 	if provider.IsNotFound(err) {
-		return nil
+		return "", nil
 	}
-	return err
+	return "", err
 }
 
 // Restore implements provider.Restorer by RestoreSecret.

@@ -33,7 +33,7 @@ func (d *destination) Create(ctx context.Context, name string, s provider.NewSec
 		created.VersionID = id
 	}
 	if code := at(answer.TagCode); code != 0 && len(s.Tags) > 0 {
-		created.TagsError = d.tagsError(code, answer, s.Value)
+		created.TagsError = d.tagsError(tagOutcome{"CreateSecret", answer.TagCode, answer.TagMsg, answer.RequestId}, s.Value)
 	}
 	return created, nil
 }
@@ -50,10 +50,7 @@ func (d *destination) create(ctx context.Context, name string, s provider.NewSec
 	if s.KMSKeyID != "" {
 		request.KmsKeyId = &s.KMSKeyID
 	}
-	for _, key := range slices.Sorted(maps.Keys(s.Tags)) {
-		value := s.Tags[key]
-		request.Tags = append(request.Tags, &ssm.Tag{TagKey: &key, TagValue: &value})
-	}
+	request.Tags = tagList(s.Tags)
 	answer, err := call(ctx, d, (*ssm.Client).CreateSecretWithContext, request, s.Value)
 	if err != nil {
 		return nil, err
@@ -61,11 +58,28 @@ func (d *destination) create(ctx context.Context, name string, s provider.NewSec
 	return answer.Response, nil
 }
 
+// tagList is tags as the creations take them, sorted by key.
+func tagList(tags map[string]string) []*ssm.Tag {
+	list := make([]*ssm.Tag, 0, len(tags)) // an empty one isn't sent
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		value := tags[key]
+		list = append(list, &ssm.Tag{TagKey: &key, TagValue: &value})
+	}
+	return list
+}
+
+// tagOutcome is what the answer to a creation tells of the tags.
+type tagOutcome struct {
+	operation          string
+	code               *uint64
+	message, requestID *string
+}
+
 // tagsError is about a secret that was made without its tags. TagCode 1 is an
 // internal error of the Tag service, 2 one of its rules.
-func (d *destination) tagsError(code uint64, r *ssm.CreateSecretResponseParams, sent provider.Value) error {
-	f := failed("CreateSecret", d.secrets([]provider.Value{sent})...)
-	class := provider.ClassUnavailable
+func (d *destination) tagsError(r tagOutcome, sent ...provider.Value) error {
+	f := failed(r.operation, d.secrets(sent)...)
+	class, code := provider.ClassUnavailable, at(r.code)
 	if code == 2 {
 		class = provider.ClassInvalid
 	}
@@ -73,8 +87,8 @@ func (d *destination) tagsError(code uint64, r *ssm.CreateSecretResponseParams, 
 		Class:     class,
 		Operation: f.Operation,
 		Code:      fmt.Sprintf("TagCode %d", code),
-		RequestID: f.Scrub(at(r.RequestId)),
-		Message:   "the secret was made without its tags: " + f.Scrub(at(r.TagMsg)),
+		RequestID: f.Scrub(at(r.requestID)),
+		Message:   "the secret was made without its tags: " + f.Scrub(at(r.message)),
 	}
 }
 
