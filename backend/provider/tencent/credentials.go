@@ -92,9 +92,9 @@ func optional(text string) *string {
 type accountRequest struct {
 	*ssm.CreateProductSecretRequest
 	lateFields
-	PrivilegesList []privilegeUnit // with the names of PostgreSQL
-	AccountRemark  *string         `json:",omitempty"`
-	AccountType    *string         `json:",omitempty"`
+	PrivilegesList []wireUnit // with the names of PostgreSQL
+	AccountRemark  *string    `json:",omitempty"`
+	AccountType    *string    `json:",omitempty"`
 }
 
 //nolint:revive // the parameters of an SDK method, for call
@@ -137,7 +137,9 @@ func newAccountRequest(name string, c provider.NewCredential) (accountRequest, e
 	if err != nil {
 		return request, err
 	}
-	request.PrivilegesList = units
+	for _, unit := range units {
+		request.PrivilegesList = append(request.PrivilegesList, unit.wire())
+	}
 	domains, err := domainsOf(c)
 	if err != nil {
 		return request, err

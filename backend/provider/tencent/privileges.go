@@ -19,16 +19,42 @@ import (
 type privilegeUnit struct {
 	PrivilegeName string
 	Privileges    []string
-	Database      string `json:",omitempty"`
-	TableName     string `json:",omitempty"`
-	ColumnName    string `json:",omitempty"`
-	SchemaName    string `json:",omitempty"`
-	SequenceName  string `json:",omitempty"`
-	ProcedureName string `json:",omitempty"`
-	TypeName      string `json:",omitempty"`
-	FunctionName  string `json:",omitempty"`
-	ViewName      string `json:",omitempty"`
-	MatviewName   string `json:",omitempty"`
+	Database      string
+	TableName     string
+	ColumnName    string
+	SchemaName    string
+	SequenceName  string
+	ProcedureName string
+	TypeName      string
+	FunctionName  string
+	ViewName      string
+	MatviewName   string
+}
+
+// wireUnit is such an element as it is sent: the SDK's JSON leaves out what is
+// nil, and not what is empty.
+type wireUnit struct {
+	PrivilegeName string
+	Privileges    []string
+	Database      *string `json:",omitempty"`
+	TableName     *string `json:",omitempty"`
+	ColumnName    *string `json:",omitempty"`
+	SchemaName    *string `json:",omitempty"`
+	SequenceName  *string `json:",omitempty"`
+	ProcedureName *string `json:",omitempty"`
+	TypeName      *string `json:",omitempty"`
+	FunctionName  *string `json:",omitempty"`
+	ViewName      *string `json:",omitempty"`
+	MatviewName   *string `json:",omitempty"`
+}
+
+func (u *privilegeUnit) wire() wireUnit {
+	return wireUnit{
+		PrivilegeName: u.PrivilegeName, Privileges: u.Privileges,
+		Database: optional(u.Database), TableName: optional(u.TableName), ColumnName: optional(u.ColumnName),
+		SchemaName: optional(u.SchemaName), SequenceName: optional(u.SequenceName), ProcedureName: optional(u.ProcedureName),
+		TypeName: optional(u.TypeName), FunctionName: optional(u.FunctionName), ViewName: optional(u.ViewName), MatviewName: optional(u.MatviewName),
+	}
 }
 
 // level is a value of PrivilegeName and what belongs to it.

@@ -35,6 +35,7 @@ type full struct {
 	provider.Tagger
 	provider.Checker
 	provider.Lister
+	provider.CredentialIssuer
 }
 
 const (
@@ -61,6 +62,7 @@ func withAbilities(t *testing.T, d provider.Destination) full {
 	return full{
 		d, able[provider.Overwriter](t, d), able[provider.VersionDeleter](t, d), able[provider.Switcher](t, d),
 		able[provider.Restorer](t, d), able[provider.Tagger](t, d), able[provider.Checker](t, d), able[provider.Lister](t, d),
+		able[provider.CredentialIssuer](t, d),
 	}
 }
 
@@ -106,12 +108,15 @@ func (s *stub) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// calls are the methods of the contract, one remote call each.
-var calls = []struct {
+// remoteCall is a use of a method that makes one remote call.
+type remoteCall struct {
 	action string
 	writes bool
 	make   func(ctx context.Context, d full) error
-}{
+}
+
+// calls are the methods of the contract, one remote call each.
+var calls = append([]remoteCall{
 	{"CreateSecret", true, func(ctx context.Context, d full) error {
 		_, err := d.Create(ctx, "app-db", provider.NewSecret{
 			VersionID: "v1", Value: provider.Text(exampleValue), Description: "the \"app\" <db>",
@@ -138,7 +143,7 @@ var calls = []struct {
 		return d.Delete(ctx, "app-db", provider.Days(6)+time.Hour) // a part of a day is a day
 	}},
 	{"RestoreSecret", true, func(ctx context.Context, d full) error { return d.Restore(ctx, "app-db") }},
-}
+}, credentialCalls...)
 
 func TestRequestsAreSentAsRecorded(t *testing.T) {
 	for _, call := range calls {

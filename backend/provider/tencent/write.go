@@ -58,9 +58,13 @@ func (d *destination) create(ctx context.Context, name string, s provider.NewSec
 	return answer.Response, nil
 }
 
-// tagList is tags as the creations take them, sorted by key.
+// tagList is tags as the creations take them, sorted by key; nil for none, because the SDK's
+// JSON leaves out what is nil, and not what is empty.
 func tagList(tags map[string]string) []*ssm.Tag {
-	list := make([]*ssm.Tag, 0, len(tags)) // an empty one isn't sent
+	if len(tags) == 0 {
+		return nil
+	}
+	list := make([]*ssm.Tag, 0, len(tags))
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		value := tags[key]
 		list = append(list, &ssm.Tag{TagKey: &key, TagValue: &value})
