@@ -65,6 +65,7 @@ func TestTheVersionAboveTheLimit(t *testing.T) {
 			cloud := &stub{answers: map[string]reply{
 				"CreateSecretVersion": apiError(status, "CSMS.0999", "x"),
 				"ListSecretVersions":  {body: `{"version_metadatas":[{"id":"` + strings.Join(ids, `"},{"id":"`) + `"}]}`},
+				"ShowSecret":          {body: `{"secret":{"state":"ENABLED","secret_type":"COMMON"}}`},
 			}}
 			if _, err := opened(t, cloud).PutVersion(t.Context(), "full", "", provider.Text("x")); provider.ClassOf(err) != provider.ClassLimit {
 				t.Errorf("error %v", err)

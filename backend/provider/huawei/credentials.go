@@ -119,16 +119,23 @@ var credentialStates = map[provider.State]provider.CredentialState{
 	provider.StatePendingDeletion: provider.CredentialPendingDeletion,
 }
 
+// stagePending is at a version whose password isn't set yet, and may stay there
+// when setting it has failed.
+const stagePending = "SYSPENDING"
+
 // CredentialVersions implements provider.CredentialIssuer by ListSecretVersions.
-// Which account a version is for stands only in its value.
+// Which account a version is for stands only in its value. Those that have never
+// worked are left out.
 func (d *destination) CredentialVersions(ctx context.Context, name string) ([]provider.CredentialVersion, error) {
 	versions, err := d.Versions(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	listed := make([]provider.CredentialVersion, len(versions))
-	for i, v := range versions {
-		listed[len(versions)-1-i] = provider.CredentialVersion{ID: v.ID, Labels: v.Labels, CreatedTime: v.CreatedTime}
+	listed := make([]provider.CredentialVersion, 0, len(versions))
+	for _, v := range slices.Backward(versions) {
+		if len(v.Labels) != 1 || v.Labels[0] != stagePending {
+			listed = append(listed, provider.CredentialVersion{ID: v.ID, Labels: v.Labels, CreatedTime: v.CreatedTime})
+		}
 	}
 	return listed, nil
 }

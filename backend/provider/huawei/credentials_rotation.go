@@ -106,6 +106,9 @@ func (d *destination) CredentialTask(ctx context.Context, name, taskID string) (
 	if err != nil {
 		return provider.TaskStatus{}, err
 	}
+	if noTasks(answer) {
+		return provider.TaskStatus{}, listSecretTask.lacking(d, "tasks")
+	}
 	for _, t := range at(answer.Tasks) {
 		if at(t.TaskId) == taskID && cmp.Or(at(t.SecretName), name) == name {
 			return d.status(t), nil
@@ -189,6 +192,9 @@ func (d *destination) lastTask(ctx context.Context, name string) (secretTask, er
 		if err != nil {
 			return secretTask{}, err
 		}
+		if noTasks(answer) {
+			return secretTask{}, listSecretTask.lacking(d, "tasks")
+		}
 		tasks := at(answer.Tasks)
 		for _, t := range tasks {
 			if next := (secretTask{t}); newer(next, last) {
@@ -201,6 +207,12 @@ func (d *destination) lastTask(ctx context.Context, name string) (secretTask, er
 		}
 		marker = next
 	}
+}
+
+// noTasks tells whether an answer isn't one about tasks. A list of none may be null,
+// but not without the count of it.
+func noTasks(answer *model.ListSecretTaskResponse) bool {
+	return answer.Tasks == nil && answer.Total == nil
 }
 
 // newer prefers rotations that are under way, and of these the newest.

@@ -135,7 +135,8 @@ func TestMessagesSayWhatToDo(t *testing.T) {
 func TestOtherAnswers(t *testing.T) {
 	quoting := `{"secret":{"name":"` + exampleValue + `","token":"` + exampleToken + `"`
 	encoded := base64.StdEncoding.EncodeToString([]byte(exampleValue))
-	wrongTypes := `{"secret":"V","version":"V","version_metadata":"V","secrets":"V","version_metadatas":"V","stage":"V","tags":"V"}`
+	wrongTypes := `{"secret":"V","version":"V","version_metadata":"V","secrets":"V","version_metadatas":"V","stage":"V","tags":"V",` +
+		`"tasks":"V","agency_granted":{"V":"V"}}`
 	header := func(name, value string) http.Header { return http.Header{name: {value}} }
 	for name, c := range map[string]struct {
 		reply
@@ -198,7 +199,10 @@ func TestOtherAnswers(t *testing.T) {
 // An object that has nothing of what was asked for is no answer, unless nothing
 // was asked for.
 func TestAnswersThatLackFields(t *testing.T) {
-	telling := []string{"Describe", "Versions", "Read", "List", "Create", "PutVersion", "ChangeTags"}
+	telling := []string{
+		"Describe", "Versions", "Read", "List", "Create", "PutVersion", "ChangeTags", "CreateCredential", "CreateCredentialOfTwo",
+		"DescribeCredential", "CredentialTask", "ReadCredential", "CredentialVersions", "RotateCredential",
+	}
 	for name, body := range map[string]string{
 		"nothing":        `{}`,
 		"nulls":          `{"secret":null,"version":null,"version_metadata":null,"secrets":null,"version_metadatas":null,"page_info":null,"stage":null,"tags":null}`,

@@ -56,6 +56,7 @@ type full struct {
 	provider.Restorer
 	provider.Checker
 	provider.Lister
+	provider.CredentialIssuer
 }
 
 const (
@@ -63,6 +64,7 @@ const (
 	exampleToken  = "example-token-0123456789"
 	exampleValue  = "p<ss & wörd-0123456789"
 	exampleID     = "bb6a3d22-dc93-47ac-b5bd-88df7ad35f1e"
+	exampleTask   = "0a6c8b0e-5a3f-4a53-9a1c-1f6f4f1d2b33"
 )
 
 func exampleConfig(transport http.RoundTripper) provider.Config {
@@ -88,6 +90,7 @@ func openedWith(t *testing.T, c provider.Config) full {
 	return full{
 		d, able[provider.CurrentMover](t, d), able[provider.Tagger](t, d), able[provider.KeyChanger](t, d),
 		able[provider.Restorer](t, d), able[provider.Checker](t, d), able[provider.Lister](t, d),
+		able[provider.CredentialIssuer](t, d),
 	}
 }
 
@@ -117,11 +120,11 @@ type stub struct {
 
 // good are the answers where all is well.
 var good = map[string]reply{
-	"ShowSecret":              {body: `{"secret":{"id":"` + exampleID + `","name":"app-db","state":"ENABLED"}}`},
+	"ShowSecret":              {body: `{"secret":{"id":"` + exampleID + `","name":"app-db","state":"ENABLED","secret_type":"RDS-FG"}}`},
 	"CreateSecret":            {body: `{"secret":{"id":"` + exampleID + `","name":"app-db","state":"ENABLED"}}`},
 	"CreateSecretVersion":     {body: `{"version_metadata":{"id":"v2"}}`},
 	"ListSecretVersions":      {body: `{"version_metadatas":[{"id":"v1"}],"page_info":{"next_marker":""}}`},
-	"ShowSecretVersion":       {body: `{"version":{"secret_string":"value"}}`},
+	"ShowSecretVersion":       {body: `{"version":{"secret_string":"value","version_metadata":{"id":"v2","version_stages":["SYSCURRENT"]}}}`},
 	"ListSecrets":             {body: `{"secrets":[],"page_info":{}}`},
 	"ListSecretTags":          {body: `{"tags":[{"key":"env","value":"prod"},{"key":"team","value":"a"},{"key":"old"}],"sys_tags":null}`},
 	"UpdateSecret":            {body: `{"secret":{}}`},
@@ -130,6 +133,11 @@ var good = map[string]reply{
 	"RestoreSecret":           {body: `{"secret":{}}`},
 	"DeleteSecret":            {},
 	"BatchCreateOrDeleteTags": {status: http.StatusNoContent},
+	"ShowSecretStage":         {body: `{"stage":{"name":"SYSCURRENT","version_id":"v2"}}`},
+	"ListSecretTask":          {body: `{"total":1,"tasks":[{"task_id":"` + exampleTask + `","task_status":"SUCCESS","task_time":1795000000000}],"next_marker":""}`},
+	"RotateSecret":            {body: `{"rotation_task_id":"` + exampleTask + `"}`},
+	"ShowAgency":              {body: `{"agency_granted":"false"}`},
+	"CreateAgency":            {body: `{"agencies":[{"agency_name":"a","agency_id":"1"},{"agency_name":"b","agency_id":"2","error_msg":null}]}`},
 }
 
 // operations are by method and path behind the project.
@@ -147,6 +155,11 @@ var operations = map[string]*regexp.Regexp{
 	"RestoreSecret":           regexp.MustCompile(`^POST secrets/[^/]+/scheduled-deleted-tasks/cancel$`),
 	"DeleteSecret":            regexp.MustCompile(`^DELETE secrets/[^/]+$`),
 	"BatchCreateOrDeleteTags": regexp.MustCompile(`^POST csms/[^/]+/tags/action$`),
+	"ShowSecretStage":         regexp.MustCompile(`^GET secrets/[^/]+/stages/[^/]+$`),
+	"ListSecretTask":          regexp.MustCompile(`^GET csms/tasks$`),
+	"RotateSecret":            regexp.MustCompile(`^POST secrets/[^/]+/rotate$`),
+	"ShowAgency":              regexp.MustCompile(`^GET /v1/csms/agencies$`),
+	"CreateAgency":            regexp.MustCompile(`^POST /v1/csms/agencies$`),
 }
 
 func operationOf(r *http.Request) string {
@@ -241,7 +254,66 @@ var calls = []struct {
 		return d.Delete(ctx, "app-db", provider.Days(6)+time.Hour) // a part of a day is a day
 	}},
 	{"DeleteAtOnce", true, true, func(ctx context.Context, d full) error { return d.Delete(ctx, "app-db", 0) }},
+	{"CreateCredential", true, false, func(ctx context.Context, d full) error {
+		return issued(d.CreateCredential(ctx, "orders-db", scheduledCredential()))
+	}},
+	{"CreateCredentialOfTwo", false, false, func(ctx context.Context, d full) error {
+		n := scheduledCredential()
+		n.Product, n.InstanceID, n.Tags, n.KMSKeyID, n.Rotation = "GaussDB-FG", "taurus-1", nil, "", provider.Rotation{Interval: time.Hour}
+		n.Parameters = map[string]string{
+			"sub_type": "MultiUser", "create_agency": "true", "initial_field": "secret_binary", "event_subscriptions": `["ops"]`,
+		}
+		n.Initial = sensitive.NewString(`{"users":[{"name":"app","password":"` + exampleValue + `"},{"name":"app2","password":"second-0123456789"}]}`)
+		return issued(d.CreateCredential(ctx, "orders-db", n))
+	}},
+	{"DescribeCredential", false, false, func(ctx context.Context, d full) error { _, err := d.DescribeCredential(ctx, "orders-db"); return err }},
+	{"CredentialTask", false, false, func(ctx context.Context, d full) error {
+		status, err := d.CredentialTask(ctx, "orders-db", exampleTask)
+		if err == nil && status.State != provider.TaskSucceeded {
+			err = fmt.Errorf("the task is %v", status)
+		}
+		return err
+	}},
+	{"ReadCredential", false, false, func(ctx context.Context, d full) error { _, err := d.ReadCredential(ctx, "orders-db"); return err }},
+	{"CredentialVersions", false, false, func(ctx context.Context, d full) error { _, err := d.CredentialVersions(ctx, "orders-db"); return err }},
+	{"RotateCredential", false, false, func(ctx context.Context, d full) error {
+		task, err := d.RotateCredential(ctx, "orders-db", "token-1")
+		if err == nil && (task.ID != exampleTask || task.RequestID != "the-request-id") {
+			err = fmt.Errorf("the task is %+v", task)
+		}
+		return err
+	}},
+	{"SetRotation", true, false, func(ctx context.Context, d full) error {
+		return d.SetRotation(ctx, "orders-db", provider.Rotation{Enabled: true, Interval: 36 * time.Hour})
+	}},
+	{"SetRotationOff", true, false, func(ctx context.Context, d full) error { return d.SetRotation(ctx, "orders-db", provider.Rotation{}) }},
+	{"DeleteCredential", true, false, func(ctx context.Context, d full) error {
+		_, err := d.DeleteCredential(ctx, "orders-db", provider.Days(7), false)
+		return err
+	}},
 	{"Restore", true, false, func(ctx context.Context, d full) error { return d.Restore(ctx, "app-db") }},
+}
+
+// scheduledCredential is the example of the documentation.
+func scheduledCredential() provider.NewCredential {
+	return provider.NewCredential{
+		Product: "RDS-FG", InstanceID: "rds-0123456789", KMSKeyID: "the-key", Description: "the \"orders\" <db>", Tags: map[string]string{"team": "a"},
+		Parameters: map[string]string{"rotation_func_urn": functionURN},
+		Initial:    sensitive.NewString(`{"username":"app","password":"` + exampleValue + `"}`),
+		Rotation:   provider.Rotation{Enabled: true, Interval: provider.Days(35)},
+	}
+}
+
+func issued(task provider.CredentialTask, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case task.TagsError != nil:
+		return task.TagsError
+	case task.Name != "orders-db" || task.ID != "" || task.RequestID != "the-request-id":
+		return fmt.Errorf("the task is %+v", task)
+	}
+	return nil
 }
 
 // In a bubble time stands still, so that signatures are always the same.

@@ -100,8 +100,8 @@ func (c *call) version(s *secret) (version, *emulator.Failure) {
 }
 
 func (c *call) latest(s *secret) (number int, ok bool) {
-	if c.switches.LatestIsNewest {
-		return s.LastVersion, true
+	if last := len(s.Versions) - 1; c.switches.LatestIsNewest && last >= 0 {
+		return s.Versions[last].Number, true
 	}
 	current, ok := s.stage(stageCurrent)
 	return current.Version, ok
