@@ -134,7 +134,7 @@ func credentials(tb testing.TB, server *emulated.Server, endpoint string) *provi
 		tb.Fatal(err)
 	}
 	alternating := provider.NewCredential{
-		Product: "GaussDB-FG", InstanceID: "taurus-1", Parameters: map[string]string{"sub_type": "MultiUser", "rotation_func_urn": functionURN},
+		Product: "GaussDB-FG", InstanceID: "taurus-1", Parameters: map[string]string{"secret_sub_type": "MultiUser", "rotation_func_urn": functionURN},
 		Initial: sensitive.NewString(`[{"username":"app","password":"first-0123456789"},{"username":"app2","password":"second-0123456789"}]`),
 	}
 	single := provider.NewCredential{
@@ -142,9 +142,9 @@ func credentials(tb testing.TB, server *emulated.Server, endpoint string) *provi
 		Initial: sensitive.NewString(`{"username":"app","password":"first-0123456789"}`),
 	}
 	for _, n := range []provider.NewCredential{alternating, single} {
-		n.Parameters = map[string]string{"sub_type": n.Parameters["sub_type"], "create_agency": "true"}
-		if n.Parameters["sub_type"] == "" {
-			delete(n.Parameters, "sub_type")
+		n.Parameters = map[string]string{"secret_sub_type": n.Parameters["secret_sub_type"], "create_agency": "true"}
+		if n.Parameters["secret_sub_type"] == "" {
+			delete(n.Parameters, "secret_sub_type")
 		}
 		if _, err := provider.IssuerOf(d).CreateCredential(tb.Context(), "with-agencies", n); err != nil {
 			tb.Fatal(err)

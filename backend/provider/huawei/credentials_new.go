@@ -18,7 +18,7 @@ import (
 
 // The fields of a creation.
 const (
-	fieldSubType  = "sub_type"
+	fieldSubType  = "secret_sub_type"
 	fieldConfig   = "rotation_config"
 	fieldFunction = "rotation_func_urn"
 	fieldAgency   = "create_agency"
@@ -44,7 +44,7 @@ var creationFields = []provider.CredentialField{
 		"sets another password for the one account; MultiUser alternates between two accounts, so that what readers have goes on working until the next rotation."},
 	{Name: fieldFunction, Type: provider.FieldString, Description: "URN of the function in FunctionGraph that rotates, " +
 		"urn:fss:<region>:<project>:function:<package>:<name>:<version>. Nothing can be rotated without it. Make it from the template of ShowSecretFunctionTemplates."},
-	{Name: fieldConfig, Type: provider.FieldJSON, Description: "The whole rotation_config, instead of the one made of instance_id and sub_type: " +
+	{Name: fieldConfig, Type: provider.FieldJSON, Description: "The whole rotation_config, instead of the one made of instance_id and secret_sub_type: " +
 		`{"InstanceId":"..","SecretSubType":".."}, at most 1024 characters.`},
 	{Name: fieldAgency, Type: provider.FieldBool, Description: "Creates the agencies that rotations need before the credential, if the account doesn't have them yet."},
 	{Name: fieldFormat, Type: provider.FieldString, Allowed: []string{formatUsers, formatAsIs}, Description: "How initial_credentials are sent: users (default) " +

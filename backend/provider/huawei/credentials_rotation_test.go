@@ -299,7 +299,7 @@ func TestACredentialOfEachAgeIsDescribed(t *testing.T) {
 		}[c.state]
 		_, events := got.Parameters["event_subscriptions"]
 		if err != nil || got.Name != "orders-db" || got.Type != c.kind || got.Product != c.kind || got.InstanceID != c.instance || got.State != state ||
-			got.Parameters["sub_type"] != c.subType || got.Parameters["rotation_func_urn"] != "urn" || got.Parameters["rotation_config"] != c.config || events ||
+			got.Parameters["secret_sub_type"] != c.subType || got.Parameters["rotation_func_urn"] != "urn" || got.Parameters["rotation_config"] != c.config || events ||
 			!got.NextRotation.IsZero() || got.Rotation.Enabled || got.DeletionTime.IsZero() != (c.state != "PENDING_DELETE") || got.Description != "d" || got.KMSKeyID != "k" {
 			t.Errorf("%s: it is %+v, %v", c.name, got, err)
 		}

@@ -83,7 +83,7 @@ func TestWhatCanNeverBeMadeIsRefusedBefore(t *testing.T) {
 	}{
 		"one account":                {newCredential(), ""},
 		"one in the service's shape": {initial(`{"users":[{"name":"a","password":"b"}]}`), ""},
-		"two accounts":               {initial(two, "sub_type=MultiUser"), ""},
+		"two accounts":               {initial(two, "secret_sub_type=MultiUser"), ""},
 		"another shape as it is":     {initial(`{"login":"a"}`, "initial_format=as_is"), ""},
 		"a config of its own":        {newCredential(`rotation_config={"InstanceId":"rds-1","SecretSubType":"SingleUser","Extra":1}`), ""},
 		"an event":                   {newCredential(`event_subscriptions=["ops"]`), ""},
@@ -93,7 +93,7 @@ func TestWhatCanNeverBeMadeIsRefusedBefore(t *testing.T) {
 		"no function and no schedule": {with(func(n *provider.NewCredential) { delete(n.Parameters, "rotation_func_urn") }), ""},
 		"no instance":                 {with(func(n *provider.NewCredential) { n.InstanceID = "" }), "instance_id"},
 		"no initial credentials":      {with(func(n *provider.NewCredential) { n.Initial = sensitive.String{} }), "initial_credentials"},
-		"an unknown sub-type":         {newCredential("sub_type=Both"), "SingleUser, MultiUser"},
+		"an unknown sub-type":         {newCredential("secret_sub_type=Both"), "SingleUser, MultiUser"},
 		"a function that isn't a URN": {newCredential("rotation_func_urn=rotate"), "urn:fss:"},
 		"a schedule without a function": {with(func(n *provider.NewCredential) {
 			n.Rotation = provider.Rotation{Enabled: true, Interval: provider.Days(1)}
@@ -108,7 +108,7 @@ func TestWhatCanNeverBeMadeIsRefusedBefore(t *testing.T) {
 		"a config that is too long":           {newCredential(`rotation_config={"InstanceId":"rds-1","SecretSubType":"SingleUser","x":"` + strings.Repeat("x", 1000) + `"}`), "1024"},
 		"a config for another instance":       {newCredential(`rotation_config={"InstanceId":"rds-2","SecretSubType":"SingleUser"}`), `"rds-2"`},
 		"a config without a sub-type":         {newCredential(`rotation_config={"InstanceId":"rds-1"}`), "SecretSubType"},
-		"a config that contradicts":           {newCredential(`rotation_config={"InstanceId":"rds-1","SecretSubType":"SingleUser"}`, "sub_type=MultiUser"), "sub_type"},
+		"a config that contradicts":           {newCredential(`rotation_config={"InstanceId":"rds-1","SecretSubType":"SingleUser"}`, "secret_sub_type=MultiUser"), "secret_sub_type"},
 		"an instance id that is too long":     {with(func(n *provider.NewCredential) { n.InstanceID = strings.Repeat("x", 1000) }), "instance_id"},
 		"two events":                          {newCredential(`event_subscriptions=["a","b"]`), "one event"},
 		"an event with a space":               {newCredential(`event_subscriptions=["a b"]`), "letters"},
@@ -116,8 +116,8 @@ func TestWhatCanNeverBeMadeIsRefusedBefore(t *testing.T) {
 		"text for initial credentials":        {initial(`secret-0123456789`), "password"},
 		"no account at all":                   {initial(`[]`), "0 accounts"},
 		"two accounts for one":                {initial(two), "2 accounts"},
-		"one account for two":                 {newCredential("sub_type=MultiUser"), "1 accounts"},
-		"one account twice":                   {initial(`[{"name":"a","password":"x"},{"name":"a","password":"y"}]`, "sub_type=MultiUser"), "twice"},
+		"one account for two":                 {newCredential("secret_sub_type=MultiUser"), "1 accounts"},
+		"one account twice":                   {initial(`[{"name":"a","password":"x"},{"name":"a","password":"y"}]`, "secret_sub_type=MultiUser"), "twice"},
 		"text for another shape":              {initial(`secret-0123456789`, "initial_format=as_is"), "JSON object"},
 		"a value that is too large":           {initial(`{"users":[{"name":"a","password":"` + strings.Repeat("x", 33000) + `"}]}`), "32768"},
 		"a binary value that is too large":    {initial(`{"users":[{"name":"a","password":"`+strings.Repeat("x", 25000)+`"}]}`, "initial_field=secret_binary"), "24576"},

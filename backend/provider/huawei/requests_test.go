@@ -261,7 +261,7 @@ var calls = []struct {
 		n := scheduledCredential()
 		n.Product, n.InstanceID, n.Tags, n.KMSKeyID, n.Rotation = "GaussDB-FG", "taurus-1", nil, "", provider.Rotation{Interval: time.Hour}
 		n.Parameters = map[string]string{
-			"sub_type": "MultiUser", "create_agency": "true", "initial_field": "secret_binary", "event_subscriptions": `["ops"]`,
+			"secret_sub_type": "MultiUser", "create_agency": "true", "initial_field": "secret_binary", "event_subscriptions": `["ops"]`,
 		}
 		n.Initial = sensitive.NewString(`{"users":[{"name":"app","password":"` + exampleValue + `"},{"name":"app2","password":"second-0123456789"}]}`)
 		return issued(d.CreateCredential(ctx, "orders-db", n))
