@@ -229,6 +229,9 @@ func (d *destination) DeleteCredential(ctx context.Context, name string, window 
 	case provider.CredentialRotating, provider.CredentialFailed, provider.CredentialDisabled:
 	}
 	requestID, err := d.delete(ctx, name, window, c.Product == productSSHKey && accounts)
+	if c.State == provider.CredentialFailed && provider.ClassOf(err) == provider.ClassConflict {
+		err = withMessage(err, "the service keeps the credential, whose creation failed; delete it in Tencent's console")
+	}
 	done.RequestID = requestID
 	return done, provider.Partly(c.State == provider.CredentialReady, err)
 }

@@ -48,8 +48,15 @@ func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "ssm")
 	c := start(t, tencent.Options{Options: emulator.Options{DataDir: dir}})
 	c.create(t, "s", "value")
+	c.ready(t, "db")
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
+	}
+	wantCode(t, c.schedule("db", false, 0, ""), "InternalError")
+	_, err := c.rotate("db")
+	wantCode(t, err, "InternalError")
+	if detail := c.detail(t, "db"); !*detail.EnableRotation {
+		t.Error("the refused change of the schedule shows")
 	}
 	wantCode(t, c.put("s", "v2", "value"), "InternalError")
 	wantCode(t, c.update("s", "v1", "other"), "InternalError")

@@ -33,6 +33,9 @@ func TestAScheduleRotatesByTheClock(t *testing.T) {
 	if _, times := rotated(62 * day); times != 3 {
 		t.Errorf("%d rotations after three were due", times)
 	}
+	if due := c.listed(t, 1)[0].RotationBeginTime; *c.detail(t, "db").LatestRotateTime != later(t, *due, 60*day) {
+		t.Errorf("the latest rotation was at %s, and due 60 days after %s", *c.detail(t, "db").LatestRotateTime, *due)
+	}
 
 	emulatortest.AddFault(t, c.server, emulator.Fault{Kind: emulator.Error, Operation: "Rotation", Code: "Broken", Message: "no database", Count: 1})
 	before := c.account(t, "db", "SSM_Current")
@@ -85,6 +88,16 @@ func TestAScheduleIsReadAndChanged(t *testing.T) {
 	if described, err := c.describe("db"); err != nil || *described.RotationStatus {
 		t.Errorf("a disabled secret is rotated on (%v)", err)
 	}
+}
+
+// later is a time as text, and so much after it.
+func later(t *testing.T, text string, d time.Duration) string {
+	t.Helper()
+	at, err := time.Parse(time.DateTime, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.Add(d).Format(time.DateTime)
 }
 
 func (c cloud) listed(t *testing.T, secretType uint64) []*ssm.SecretMetadata {
