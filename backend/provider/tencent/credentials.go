@@ -5,6 +5,7 @@ package tencent
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -292,10 +293,10 @@ func (d *destination) CredentialVersions(ctx context.Context, name string) ([]pr
 	for _, id := range answer.Response.VersionIDs {
 		versions = append(versions, provider.CredentialVersion{ID: at(id)})
 	}
-	for i := range versions {
-		for _, account := range answer.Response.AccountInfoList {
-			if account != nil && at(account.Version) == versions[i].ID {
-				versions[i].Username, versions[i].CreatedTime = at(account.AccountName), chinaTime(at(account.RotatedTime))
+	for _, account := range answer.Response.accounts() {
+		for i := range versions {
+			if account.Version == versions[i].ID {
+				versions[i].Username, versions[i].CreatedTime = account.AccountName, rotatedTime(account.RotatedTime)
 			}
 		}
 	}
@@ -318,10 +319,35 @@ func (d *destination) onlyVersion(ctx context.Context, name string, refused erro
 // service added later than this SDK version.
 type rotationHistory struct {
 	*tchttp.BaseResponse
-	Response *struct {
-		VersionIDs      []*string
-		AccountInfoList []*struct{ AccountName, Version, RotatedTime *string }
+	Response *rotationVersions
+}
+
+type rotationVersions struct {
+	VersionIDs []*string
+	// AccountInfoList is known by the names of its members only, so that nothing
+	// in it may spoil the answer.
+	AccountInfoList json.RawMessage
+}
+
+type rotatedAccount struct {
+	AccountName, Version string
+	RotatedTime          any // text or seconds
+}
+
+func (r *rotationVersions) accounts() []rotatedAccount {
+	var list []rotatedAccount
+	_ = json.Unmarshal(r.AccountInfoList, &list) // what isn't as expected tells nothing
+	return list
+}
+
+func rotatedTime(given any) time.Time {
+	switch t := given.(type) {
+	case string:
+		return chinaTime(t)
+	case float64:
+		return unixTime(uint64(max(t, 0)))
 	}
+	return time.Time{}
 }
 
 //nolint:revive // the parameters of an SDK method, for call

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
@@ -98,5 +99,32 @@ func TestCredentialsOfOtherProductsAndStates(t *testing.T) {
 	}
 	if _, err := d.CredentialTask(t.Context(), "db", "x"); !provider.IsNotFound(err) {
 		t.Errorf("a task of another service: %v", err)
+	}
+}
+
+func TestTheHistoryTellsAccountsAndTimesAsFarAsItCan(t *testing.T) {
+	const second = "2026-03-01T20:30:00Z"
+	for name, c := range map[string]struct{ accounts, want string }{
+		"with times as text":        {`[{"AccountName":"app_SSM_a","Host":["%"],"Version":"SSM_Current","RotatedTime":"2026-03-02 04:30:00"}]`, "SSM_Current app_SSM_a " + second},
+		"with times in seconds":     {`[{"AccountName":"app_SSM_a","Version":"SSM_Current","RotatedTime":1772397000}]`, "SSM_Current app_SSM_a " + second},
+		"without times":             {`[{"AccountName":"app_SSM_a","Version":"SSM_Current"}]`, "SSM_Current app_SSM_a -"},
+		"without accounts":          {`null`, "SSM_Current  -"},
+		"with something else":       {`{"a":[1]}`, "SSM_Current  -"},
+		"of a version not in there": {`[{"AccountName":"app_SSM_a","Version":"SSM_Rotate_1"}]`, "SSM_Current  -"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := opened(t, &stub{answers: map[string]string{"": `{"Response":{"VersionIDs":["SSM_Rotate_20260302043000"],"TotalCount":1,"AccountInfoList":` + c.accounts + `,"RequestId":"r"}}`}})
+			versions, err := d.CredentialVersions(t.Context(), "db")
+			if err != nil || len(versions) != 2 || versions[1].ID != "SSM_Rotate_20260302043000" {
+				t.Fatalf("versions %+v (%v)", versions, err)
+			}
+			at := "-"
+			if !versions[0].CreatedTime.IsZero() {
+				at = versions[0].CreatedTime.Format(time.RFC3339)
+			}
+			if got := versions[0].ID + " " + versions[0].Username + " " + at; got != c.want {
+				t.Errorf("the newest is %q, want %q", got, c.want)
+			}
+		})
 	}
 }

@@ -81,7 +81,7 @@ var (
 		}, commonFields...),
 		Check:           checkSSHKey,
 		DeletesAccounts: true,
-		Deletion:        "the key pair stays at the servers and in their list of keys, unless it is to be removed too; Tencent refuses that while it is bound to a server",
+		Deletion:        "The key pair stays at the servers and in their list of keys, unless it is to be removed too. Tencent refuses that while it is bound to a server.",
 		Window:          provider.WindowRule{Immediate: true},
 	}
 )
@@ -97,7 +97,7 @@ func products() []provider.CredentialProduct {
 		p.InstanceRequired, p.Rotates, p.SetsBegin = true, true, true
 		p.ShortestRotation, p.LongestRotation, p.RotationUnit = provider.Days(30), provider.Days(365), provider.Days(1)
 		p.Window = limits.Window
-		p.Deletion = "both database accounts stay at the instance with their last passwords; remove them there"
+		p.Deletion = "Both database accounts stay at the instance with their last passwords; remove them there."
 	}
 	return list
 }

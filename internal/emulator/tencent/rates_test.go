@@ -54,3 +54,19 @@ func TestCallsAreLetThroughAtTheDocumentedRateAsTheyArrive(t *testing.T) {
 		}
 	})
 }
+
+func TestEachCallForManagedSecretsHasItsRate(t *testing.T) {
+	t.Parallel()
+	server, err := tencent.New(tencent.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, operation := range []string{
+		"CreateProductSecret", "CreateSSHKeyPairSecret", "GetSSHKeyPairValue", "DescribeAsyncRequestInfo", "DescribeRotationDetail",
+		"DescribeRotationHistory", "DescribeSupportedProducts", "RotateProductSecret", "UpdateRotationStatus",
+	} {
+		if rate, documented := emulatortest.Rate(server, operation); !documented || rate != 20 {
+			t.Errorf("%s may be called %v times a second, want 20", operation, rate)
+		}
+	}
+}
