@@ -101,6 +101,7 @@ var overviewFields = map[string]*framework.FieldSchema{
 	"taking_up":            field(framework.TypeBool, "Whether the work of before the start isn't all known yet; until then counts may show it as in sync."),
 	"sweeps":               field(framework.TypeMap, "Changes of rules and destinations that secrets are still to follow, by path: since when, how many were examined, how many are affected."),
 	"paused":               field(framework.TypeBool, "Whether remote changes are paused."),
+	"pause_reason":         field(framework.TypeString, "Why the mount paused itself; empty if somebody else did."),
 	"replicating":          field(framework.TypeBool, "Whether this node is the one that calls the clouds."),
 	"mount_id":             field(framework.TypeString, "The id in the ownership marks of this mount."),
 	"plugin_version":       field(framework.TypeString, "Version of the running plugin."),
@@ -149,7 +150,7 @@ func readOverview(ctx context.Context, e *engine.Engine, _ *logical.Request, _ *
 		"queue_depth": queued, "outstanding": outstanding,
 		"oldest_pending_since": encodeTime(overview.PendingSince), "oldest_pending_age": age(overview.PendingSince),
 		"taking_up": overview.TakingUp, "sweeps": encodeSweeps(overview.Sweeps),
-		"paused": overview.Paused, "replicating": e.Started(), "mount_id": overview.MountID,
+		"paused": overview.Paused, "pause_reason": overview.PauseReason, "replicating": e.Started(), "mount_id": overview.MountID,
 		"plugin_version": version.Version, "plugin_commit": version.Commit, "destination_types": slices.Sorted(maps.Keys(e.Kinds())),
 	}}, nil
 }

@@ -64,7 +64,13 @@ func (c *convergence) converge(ctx context.Context) error {
 		case p.Refusal != nil:
 			return p.Refusal
 		case c.remembered != nil && len(p.Steps) > 0 && c.have.Exists():
-			c.have.Known = false // what is about to be changed is looked at first
+			// What is about to be changed is looked at first. If it can't be, nothing
+			// has become doubtful by that.
+			before := c.have
+			if err := c.look(ctx); err != nil {
+				c.have = before
+				return err
+			}
 		case p.Look:
 			if err := c.look(ctx); err != nil {
 				return err

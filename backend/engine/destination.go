@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
-
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
@@ -173,10 +171,8 @@ func (d *Destination) check(kind provider.Kind) error {
 			return Refusef("recovery_window_days: %v", err)
 		}
 	}
-	for _, glob := range d.AllowedPaths {
-		if !doublestar.ValidatePattern(glob) {
-			return Refusef("allowed_paths: %q isn't a valid glob; * stands for a part of one segment, ** for any number of segments", glob)
-		}
+	if err := checkGlobs("allowed_paths", d.AllowedPaths); err != nil {
+		return err
 	}
 	if d.MaxRequestsPerSecond < 0 {
 		return Refusef("max_requests_per_second: %v is negative", d.MaxRequestsPerSecond)

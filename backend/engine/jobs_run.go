@@ -21,7 +21,9 @@ import (
 
 // jobKinds are the kinds of jobs, by name.
 func (e *Engine) jobKinds() map[string]openJob {
-	return map[string]openJob{}
+	return map[string]openJob{
+		jobResume: e.openResume,
+	}
 }
 
 // openJob makes the step of a job from its parameters. A *RefusedError says what
@@ -54,7 +56,7 @@ type jobRun struct {
 // proceeds tells whether the next subject may be begun: not when somebody asked
 // for the end of the job, or paused the mount.
 func (r *jobRun) proceeds(ctx context.Context) bool {
-	return ctx.Err() == nil && !r.job.cancelled() && !r.e.jobsPaused(ctx)
+	return ctx.Err() == nil && !r.job.cancelled() && !r.e.jobsPaused(ctx, r.job.progress().Kind)
 }
 
 // jobWorkers is on how many subjects a job works at once.
@@ -171,8 +173,11 @@ func (e *Engine) openJob(kind string, parameters json.RawMessage) (jobStep, erro
 	return open(parameters)
 }
 
-// jobsPaused tells whether jobs have to rest.
-func (e *Engine) jobsPaused(ctx context.Context) bool {
+// jobsPaused tells whether jobs of the kind have to rest.
+func (e *Engine) jobsPaused(ctx context.Context, kind string) bool {
+	if kind == jobResume {
+		return false // it is what ends the pause
+	}
 	config, err := e.Config(ctx)
 	return err != nil || config.Paused
 }
@@ -220,7 +225,7 @@ func (e *Engine) workOnJob(ctx context.Context, j *job) (JobState, string) {
 		switch {
 		case j.cancelled():
 			return JobCancelled, ""
-		case e.jobsPaused(ctx):
+		case e.jobsPaused(ctx, stored.Kind):
 			j.rest(ctx, "pause", pausePoll)
 			continue
 		}

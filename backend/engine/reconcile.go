@@ -77,19 +77,11 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 			err: &aheadError{message: replica.Failure.Message, sure: true},
 		}, nil
 	}
-	have := replica.Observed
-	have.Known = have.Known && !doubtful
-	c := &convergence{
-		e: e, o: o, values: values, name: replica.RemoteName, slot: slot, have: have, tagsFailure: replica.TagsFailure,
-		secret: name, doubtful: doubtful, newest: plan.VersionNumber{Incarnation: s.Incarnation},
-	}
-	if replica.Term != e.term {
-		c.remembered = &replica.Observed
-	}
+	c := e.convergence(o, values, s, meta, slot, doubtful)
+	have := c.have
 	out := outcome{remoteName: replica.RemoteName}
 	if meta != nil {
 		out.born = meta.CreatedTime
-		c.newest.Number = meta.Current
 	}
 	var unfit *RefusedError
 	err = e.desire(ctx, c, s, replica, meta)
@@ -116,6 +108,23 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 	}
 	out.removed = out.err == nil && (c.want.Presence == plan.Deleted || c.want.Presence == plan.Released)
 	return out, nil
+}
+
+// convergence begins one of a replica that the secret has.
+func (e *Engine) convergence(o *opened, values *readOnce, s *Secret, meta *kvstore.Metadata, slot string, doubtful bool) *convergence {
+	replica := s.Replicas[slot]
+	c := &convergence{
+		e: e, o: o, values: values, name: replica.RemoteName, slot: slot, have: replica.Observed, tagsFailure: replica.TagsFailure,
+		secret: s.Name, doubtful: doubtful, newest: plan.VersionNumber{Incarnation: s.Incarnation},
+	}
+	c.have.Known = c.have.Known && !doubtful
+	if meta != nil {
+		c.newest.Number = meta.Current
+	}
+	if replica.Term != e.term {
+		c.remembered = &replica.Observed
+	}
+	return c
 }
 
 // present is where a secret stands in Vault: its record, without a replica at the

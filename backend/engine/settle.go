@@ -320,6 +320,16 @@ func (e *Engine) notAllowed(ctx context.Context, s *Secret) []string {
 	return notes
 }
 
+// checkGlobs refuses globs that match nothing.
+func checkGlobs(parameter string, globs []string) error {
+	for _, glob := range globs {
+		if !doublestar.ValidatePattern(glob) {
+			return Refusef("%s: %q isn't a valid glob; * stands for a part of one segment, ** for any number of segments", parameter, glob)
+		}
+	}
+	return nil
+}
+
 // matchesAnyGlob tells whether a destination is among those that globs allow.
 func matchesAnyGlob(globs []string, text string) bool {
 	return slices.ContainsFunc(globs, func(glob string) bool {

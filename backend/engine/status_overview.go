@@ -16,6 +16,7 @@ type Overview struct {
 	// PendingSince is the time of the oldest outstanding change; zero if none.
 	PendingSince time.Time
 	Paused       bool
+	PauseReason  string // why the mount paused itself
 	MountID      string
 	// TakingUp is set while the work of before the start isn't all known yet.
 	TakingUp bool
@@ -75,7 +76,7 @@ func (e *Engine) Overview(ctx context.Context) (*Overview, error) {
 	}
 	e.awaitTakenUp(ctx)
 	overview := &Overview{
-		Destinations: map[string]DestinationStatus{}, Paused: config.Paused, MountID: e.mount.ID,
+		Destinations: map[string]DestinationStatus{}, Paused: config.Paused, PauseReason: config.PauseReason, MountID: e.mount.ID,
 		Sweeps: e.sweeping.all(), TakingUp: e.Started() && !e.resumed.Load(),
 	}
 	for _, ref := range refs {

@@ -287,6 +287,21 @@ func (o Observed) Beyond(newest VersionNumber) string {
 	return ""
 }
 
+// ReadersGet is the id of the version that readers get: the one with the label, the
+// pointer, or else the newest; "" if there is none.
+func (o Observed) ReadersGet(pointer string) string {
+	if o.Current.ID != "" {
+		return o.Current.ID
+	}
+	if _, there := o.version(pointer); there {
+		return pointer
+	}
+	if len(o.Versions) == 0 {
+		return ""
+	}
+	return o.Versions[len(o.Versions)-1].ID
+}
+
 // Find returns the version with an id.
 func (o Observed) Find(id string) (Version, bool) { return o.version(id) }
 

@@ -1,0 +1,338 @@
+// Copyright (c) The cloudsync authors.
+// SPDX-License-Identifier: MPL-2.0
+
+package engine
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/payload"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
+)
+
+// Take says whose value is to win where a remote is ahead of Vault.
+type Take string
+
+// Whose value it is.
+const (
+	TakeVault  Take = "vault"  // Vault's is sent
+	TakeRemote Take = "remote" // the remote's becomes a new version in Vault
+)
+
+// ParseTake reads a Take.
+func ParseTake(text string) (Take, error) {
+	switch take := Take(text); take {
+	case TakeVault, TakeRemote:
+		return take, nil
+	default:
+		return "", Refusef("take=%q isn't one of vault and remote: vault sends what Vault has, remote makes the remote's value a new version in Vault", text)
+	}
+}
+
+// Decision is what somebody decides about a secret whose remotes may be ahead of
+// Vault.
+type Decision struct {
+	Name        string
+	Destination string // "" for each
+	Take        Take
+	Request     *logical.Request // of who decides
+}
+
+// Decided is what came of a decision.
+type Decided struct {
+	Ahead      []string // the slots that were ahead of Vault, sorted
+	Confirmed  int      // how many others are as Vault knows them
+	Version    uint64   // in Vault, which the remote's value was made; 0 if none was
+	Generation uint64   // to wait for
+}
+
+// comparison is what a remote was found like.
+type comparison struct {
+	slot  string
+	c     *convergence
+	seen  plan.Observed
+	ahead bool
+}
+
+// Decide reads the remotes of a secret, and settles what becomes of those that
+// are ahead of Vault; the others count as seen. It makes no remote change itself,
+// and works while the mount is paused. Repeating it after a failure is safe.
+func (e *Engine) Decide(ctx context.Context, d Decision) (Decided, error) {
+	found, err := e.compareAll(ctx, d)
+	if err != nil {
+		return Decided{}, err
+	}
+	var decided Decided
+	var taken *comparison
+	for i, f := range found {
+		switch {
+		case !f.ahead:
+			decided.Confirmed++
+			continue
+		case d.Take == TakeRemote && taken != nil:
+			return Decided{}, Refusef("secret %q is behind several remote secrets, at %s and %s: say with destination= whose value to take", d.Name, taken.slot, f.slot)
+		}
+		decided.Ahead = append(decided.Ahead, f.slot)
+		taken = &found[i]
+	}
+	var number uint64
+	if d.Take == TakeRemote && taken != nil {
+		if number, err = e.takeRemote(ctx, d, taken); err != nil {
+			return Decided{}, err
+		}
+		decided.Version = number
+	}
+	decided.Generation, err = e.settleDecision(ctx, d, found)
+	return decided, err
+}
+
+// compareAll reads the remotes of a secret that this engine doesn't know yet.
+func (e *Engine) compareAll(ctx context.Context, d Decision) ([]comparison, error) {
+	s, err := e.load(ctx, d.Name)
+	if err != nil {
+		return nil, err
+	}
+	var found []comparison
+	for _, slot := range s.slots() {
+		replica := s.Replicas[slot]
+		if d.Destination != "" && slotRef(slot) != d.Destination || replica.Refused != nil || replica.Term == e.term && !replica.Ahead {
+			continue
+		}
+		f, err := e.compareOne(ctx, s, slot)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, f)
+	}
+	return found, nil
+}
+
+func (e *Engine) compareOne(ctx context.Context, s *Secret, slot string) (comparison, error) {
+	f := comparison{slot: slot}
+	r, err := e.replicator(ctx, slotRef(slot))
+	if err != nil {
+		return f, err
+	}
+	if r == nil {
+		return f, Refusef("destination %s doesn't exist any more", slotRef(slot))
+	}
+	values := e.readOnce()
+	meta, err := e.store.ReadMetadata(ctx, values, s.Name)
+	if err != nil {
+		return f, err
+	}
+	replica := s.Replicas[slot]
+	progress, _ := e.activities.snapshot(s.Name)
+	f.c = e.convergence(r.current.Load(), values, s, meta, slot, progress[slot].doubt > 0)
+	if err := e.desire(ctx, f.c, s, replica, meta); err != nil && !isRefusal(err) {
+		return f, err
+	}
+	if err := f.c.look(ctx); err != nil {
+		return f, err
+	}
+	f.seen = f.c.have
+	f.c.remembered = &replica.Observed
+	if replica.Undecided {
+		f.ahead = f.seen.Exists()
+		return f, nil
+	}
+	err = f.c.recognise(ctx)
+	if f.ahead, _ = isAhead(err); f.ahead {
+		return f, nil
+	}
+	return f, err
+}
+
+func isRefusal(err error) bool {
+	var refusal *RefusedError
+	return errors.As(err, &refusal)
+}
+
+// takeRemote makes what readers of a remote get a new version in Vault, unless its
+// newest is that, and notes in f that the remote holds it.
+func (e *Engine) takeRemote(ctx context.Context, d Decision, f *comparison) (uint64, error) {
+	id := f.seen.ReadersGet(f.c.want.PointerID)
+	if id == "" {
+		return 0, Refusef("the remote secret %q at %s has no version that could be taken", f.c.name, f.slot)
+	}
+	var value provider.Value
+	err := f.c.call(quota.WithLane(ctx, quota.People), func(ctx context.Context) (err error) {
+		value, err = f.c.o.remote.Read(ctx, f.c.name, id)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	digest := payload.Digest(e.mount.digestKey(), value)
+	s, err := e.load(ctx, d.Name)
+	if err != nil {
+		return 0, err
+	}
+	meta, err := e.ReadMetadata(ctx, d.Name)
+	if err != nil {
+		return 0, err
+	}
+	var current uint64
+	if meta != nil {
+		current = meta.Current
+	}
+	if digest != f.c.want.Digest {
+		data, format, err := e.dataOf(ctx, s, f, value, current)
+		if err != nil {
+			return 0, err
+		}
+		cas := int(current) //nolint:gosec // version numbers are small
+		changed, err := e.Apply(ctx, Change{
+			Name: d.Name, Data: data, Implied: &format, CAS: &cas, Request: kvstore.WriteRequest(d.Request, d.Name, data, &cas),
+		})
+		if err != nil {
+			return 0, err
+		}
+		if kvstore.Failed(changed.Response, nil) {
+			return 0, Refusef("the value of the remote secret %q at %s can't be written to secret %q: %v", f.c.name, f.slot, d.Name, changed.Response.Error())
+		}
+		current = kvstore.WrittenVersion(changed.Response)
+	}
+	f.seen = f.seen.Identified(id, plan.VersionNumber{Number: current, Incarnation: max(s.Incarnation, 1) + 1}, digest)
+	if f.seen.Current.ID != id {
+		f.seen.Current = plan.Current{ID: id, Version: plan.VersionNumber{Number: current, Incarnation: max(s.Incarnation, 1) + 1}, Digest: digest}
+	}
+	return current, nil
+}
+
+// dataOf is the data of a new version that has a remote value in it, and the
+// format that it implies.
+func (e *Engine) dataOf(ctx context.Context, s *Secret, f *comparison, value provider.Value, current uint64) (map[string]any, payload.Format, error) {
+	key, partial := slotKey(f.slot)
+	if d := f.c.o.destination; !partial {
+		byRules, err := e.byRules(ctx, s, d.Ref())
+		if err != nil {
+			return nil, "", err
+		}
+		r, err := e.resolve(s, d, byRules, newestVersion, nil)
+		if err != nil {
+			return nil, "", err
+		}
+		key = valueOf(r.settings.ValueKey)
+		partial = key != ""
+	}
+	if !partial {
+		data, format := decodeValue(value)
+		return data, format, nil
+	}
+	version, err := e.ReadVersion(ctx, s.Name, current)
+	if err != nil {
+		return nil, "", err
+	}
+	data := map[string]any{}
+	if version != nil {
+		data = maps.Clone(version.Data)
+	}
+	data[key] = value.Reveal()
+	if value.IsBinary() {
+		data[key] = base64.StdEncoding.EncodeToString([]byte(value.Reveal()))
+	}
+	return data, payload.JSON, nil
+}
+
+// decodeValue is the data that a remote value stands for, and the format in which
+// that gives the value again, apart from spaces and the order of keys.
+func decodeValue(value provider.Value) (map[string]any, payload.Format) {
+	if value.IsBinary() {
+		return map[string]any{payload.Key: base64.StdEncoding.EncodeToString([]byte(value.Reveal()))}, payload.Binary
+	}
+	decoder := json.NewDecoder(strings.NewReader(value.Reveal()))
+	decoder.UseNumber()
+	var data map[string]any
+	if err := decoder.Decode(&data); err == nil && data != nil && !decoder.More() {
+		return data, payload.JSON
+	}
+	return map[string]any{payload.Key: value.Reveal()}, payload.Raw
+}
+
+// settleDecision stores what was found, and has the replicas worked on that were
+// ahead. Their versions get another incarnation, so that no id ever stands for two
+// values.
+func (e *Engine) settleDecision(ctx context.Context, d Decision, found []comparison) (generation uint64, err error) {
+	if len(found) == 0 {
+		return 0, nil
+	}
+	defer e.lock(d.Name)()
+	before, err := e.load(ctx, d.Name)
+	if err != nil {
+		return 0, err
+	}
+	s := before.clone()
+	var ahead []string
+	for _, f := range found {
+		replica := s.Replicas[f.slot]
+		if replica == nil || replica.RemoteName != f.c.name || replica.Term == e.term && !replica.Ahead {
+			continue // gone, renamed or settled meanwhile
+		}
+		replica.Term = e.term
+		if !f.ahead {
+			continue
+		}
+		ahead = append(ahead, f.slot)
+		replica.Ahead, replica.Undecided, replica.Failure, replica.State = false, false, nil, StatePending
+		replica.Observed = f.seen
+		replica.Observed.Looked = false
+		replica.Observed.Known = d.Take == TakeRemote && f.seen.Current.Digest != ""
+	}
+	if len(ahead) > 0 {
+		s.Incarnation = max(s.Incarnation, 1) + 1
+	}
+	if s.equal(before) {
+		return 0, nil
+	}
+	if len(ahead) == 0 {
+		return 0, e.storeSecret(ctx, s)
+	}
+	if err := e.begin(ctx, s); err != nil {
+		return 0, err
+	}
+	if err := e.storeSecret(ctx, s); err != nil {
+		e.enqueueAll(before, quota.Retry)
+		return 0, err
+	}
+	for _, slot := range ahead {
+		e.activities.report(d.Name, slot, func(p *progress) { p.state, p.failure, p.doubt = StatePending, nil, 0 })
+	}
+	generation = e.activities.renew(d.Name)
+	e.enqueueAll(s, quota.People)
+	return generation, nil
+}
+
+// undecided are the names of the secrets with outstanding work of which a remote
+// was found ahead of Vault, sorted.
+func (e *Engine) undecided(ctx context.Context) ([]string, error) {
+	var names []string
+	for _, name := range e.activities.names() {
+		s, err := e.peek(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if s == nil {
+			continue
+		}
+		for _, replica := range s.Replicas {
+			if replica.Ahead {
+				names = append(names, name)
+				break
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
