@@ -88,11 +88,12 @@ func TestNothingIsOverwrittenAfterARestore(t *testing.T) {
 				}
 				m.write("secrets/"+name, map[string]any{"value": "and once more", "wait": 0})
 			}
+			m.awaitPause()
 			m.remove("secrets/a")
 			m.write("sync/b", nil)
 			status := m.read("status").Data
 			if reason, _ := status["pause_reason"].(string); status["paused"] != true || !strings.Contains(reason, "snapshot") {
-				t.Errorf("the mount is paused: %v, because of %q", status["paused"], reason)
+				t.Errorf("the mount is paused: %v, because of %q\n%s", status["paused"], reason, m.logs)
 			}
 			m.restart() // and what is undecided stays so
 			for _, name := range names[1:] {
@@ -102,7 +103,11 @@ func TestNothingIsOverwrittenAfterARestore(t *testing.T) {
 			m.await("b", "blocked")
 			m.await("c", "blocked")
 			if after := held(region); !reflect.DeepEqual(before, after) {
-				t.Errorf("the remotes were changed:\n%v\n%v", before, after)
+				for name := range after {
+					if !reflect.DeepEqual(before[name], after[name]) {
+						t.Errorf("the remote %s was changed from %v to %v", name, before[name], after[name])
+					}
+				}
 			}
 		})
 	}
@@ -151,9 +156,7 @@ func TestAJobDecidesAboutAllSecrets(t *testing.T) {
 				for _, name := range names[:4] {
 					m.write("secrets/"+name, map[string]any{"value": "after", "wait": 2})
 				}
-				if m.read("status").Data["paused"] != true {
-					t.Error("the mount isn't paused")
-				}
+				m.awaitPause()
 				id, _ := m.write("resume", map[string]any{"take": take}).Data["job"].(string)
 				job := m.awaitJob(id)
 				if counts, _ := job["counts"].(map[string]any); job["state"] != "done" || fmt.Sprint(counts["taken"]) != "5" {
@@ -223,6 +226,18 @@ func TestADecisionThatCannotBe(t *testing.T) {
 		if text := m.refuse(path, parameters); !slices.ContainsFunc([]string{"vault", "status/absent"}, func(part string) bool { return strings.Contains(text, part) }) {
 			t.Errorf("%s with %v is refused with %q", path, parameters, text)
 		}
+	}
+}
+
+// awaitPause waits until the mount pauses itself.
+func (m *mount) awaitPause() {
+	m.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for m.read("status").Data["paused"] != true {
+		if time.Now().After(deadline) {
+			m.t.Fatalf("the mount doesn't pause itself\n%s", m.logs)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -187,6 +187,9 @@ func (c *convergence) identify(ctx context.Context, service plan.Service) error 
 func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 	for _, step := range steps {
 		id, err := c.perform(ctx, step)
+		if _, there := c.have.Find(step.VersionID); there && c.have.Looked && step.Action == plan.PutVersion && provider.ClassOf(err) == provider.ClassConflict {
+			return c.ahead(err.Error(), false) // another value has the id, which is never given twice
+		}
 		if err != nil {
 			if provider.IsAmbiguous(err) {
 				c.have = plan.Doubtful(c.want, c.have, step, c.o.abilities)

@@ -143,11 +143,14 @@ func (e *Engine) compareOne(ctx context.Context, s *Secret, slot string) (compar
 	}
 	f.seen = f.c.have
 	f.c.remembered = &replica.Observed
-	if replica.Undecided {
+	if replica.Ahead {
 		f.ahead = f.seen.Exists()
 		return f, nil
 	}
-	err = f.c.recognise(ctx)
+	before := replica.Observed
+	if err = f.c.recognise(ctx); err == nil && f.c.doubtful && f.seen.State == provider.StateEnabled && f.seen.Owner() == f.c.want.Owner {
+		err = f.c.explain(ctx, before, f.seen.ReadersGet(f.c.want.PointerID), false)
+	}
 	if f.ahead, _ = isAhead(err); f.ahead {
 		return f, nil
 	}

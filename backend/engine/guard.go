@@ -97,7 +97,7 @@ func (c *convergence) compare(ctx context.Context, before plan.Observed) error {
 	if id := c.have.Beyond(newest); id != "" && !c.o.kind.AssignsVersionIDs() {
 		return c.ahead(fmt.Sprintf("the remote holds version %s, but the newest that this mount knows of there is %s", id, newest), !attempted)
 	}
-	id := c.unexplained(before)
+	id := c.unexplained(before, attempted)
 	switch {
 	case id == "":
 		return nil
@@ -108,14 +108,26 @@ func (c *convergence) compare(ctx context.Context, before plan.Observed) error {
 	}
 }
 
-// unexplained is the version that readers get, if neither its id nor memory tells
-// what it holds; "" otherwise.
-func (c *convergence) unexplained(before plan.Observed) string {
+// unexplained is a version of which neither its id nor memory tells what it holds:
+// the one that readers get, or the newest of those that may have been attempted;
+// "" if there is none.
+func (c *convergence) unexplained(before plan.Observed, attempted bool) string {
 	if c.o.kind.AssignsVersionIDs() {
 		if _, known := before.Find(c.have.Current.ID); known {
 			return ""
 		}
 		return c.have.Current.ID
+	}
+	if attempted {
+		var newest plan.Version
+		for _, v := range c.have.Versions {
+			if _, known := before.Find(v.ID); !known && v.Version.After(before.Newest().Max(newest.Version)) && v.Version.SameIncarnation(c.newest) {
+				newest = v
+			}
+		}
+		if newest.ID != "" {
+			return newest.ID
+		}
 	}
 	// Without a history nothing but its value tells that a pointer was overwritten.
 	if _, there := c.have.Find(c.want.PointerID); there && !c.want.History && c.want.Presence == plan.Live && before.State == provider.StateEnabled {
@@ -130,8 +142,10 @@ const mostVersions = 10
 // explain reads a version back, and compares it with what it was last known to
 // hold and with the newest versions in Vault.
 func (c *convergence) explain(ctx context.Context, before plan.Observed, id string, sure bool) error {
-	digest := c.have.Current.Digest // it may have been read just now
-	if digest == "" || c.have.Current.ID != id || !c.o.kind.AssignsVersionIDs() {
+	_, known := before.Find(id)
+	found, _ := c.have.Find(id)
+	digest := found.Digest
+	if known || digest == "" { // otherwise it was read just now
 		var value provider.Value
 		err := c.call(ctx, func(ctx context.Context) (err error) {
 			value, err = c.o.remote.Read(ctx, c.name, id)

@@ -48,6 +48,11 @@ func (v VersionNumber) After(other VersionNumber) bool {
 	return v.Number > other.Number
 }
 
+// SameIncarnation tells whether both are of one incarnation.
+func (v VersionNumber) SameIncarnation(other VersionNumber) bool {
+	return v.incarnation() == other.incarnation()
+}
+
 // Max is the one that was given later.
 func (v VersionNumber) Max(other VersionNumber) VersionNumber {
 	if v.Number == 0 || other.After(v) {
