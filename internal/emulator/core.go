@@ -147,6 +147,7 @@ type ending struct {
 	code      string // what the service said, or an injected error
 	fault     Kind   // what ended the call, if a fault did
 	throttled bool   // the call was over a rate
+	refused   bool   // it wasn't let in
 }
 
 // damage is what faults have done to a call. The zero damage lets it go on.
@@ -163,25 +164,15 @@ func (d damage) cut() bool { return d.kind != "" && d.kind != Error }
 func (c *Core) run(r *Request, p Protocol) (*Reply, ending) {
 	before, after := c.faultsOf(r)
 	harm := c.suffer(r, before)
-	r.Now = c.Clock.Now().Add(r.skew)
 	if harm.cut() {
 		return harm.page, ending{fault: harm.kind}
 	}
-	if failure := p.Authenticate(r); failure != nil {
+	result, failure, end := c.work(r, p, harm.failure)
+	if end.refused {
 		reply := p.Encode(r, nil, failure)
-		return &reply, ending{code: failure.Code}
+		return &reply, end
 	}
-	if failure := c.Rates.admit(r, r.arrived); failure != nil {
-		reply := p.Encode(r, nil, failure)
-		return &reply, ending{code: failure.Code, throttled: true}
-	}
-	var result any
-	var end ending
-	failure := harm.failure
-	if failure == nil {
-		if result, failure = p.Execute(r); failure != nil {
-			end.code = failure.Code
-		}
+	if harm.failure == nil {
 		harm = c.suffer(r, after)
 	}
 	end.fault = harm.kind
@@ -193,6 +184,27 @@ func (c *Core) run(r *Request, p Protocol) (*Reply, ending) {
 	}
 	reply := p.Encode(r, result, failure)
 	return &reply, end
+}
+
+// work authenticates a call and carries it out, unless an injected failure comes
+// instead. All of it is at one time of the clock.
+func (c *Core) work(r *Request, p Protocol, injected *Failure) (result any, failure *Failure, end ending) {
+	c.Clock.calls.RLock()
+	defer c.Clock.calls.RUnlock()
+	r.Now = c.Clock.Now().Add(r.skew)
+	if failure = p.Authenticate(r); failure != nil {
+		return nil, failure, ending{code: failure.Code, refused: true}
+	}
+	if failure = c.Rates.admit(r, r.arrived); failure != nil {
+		return nil, failure, ending{code: failure.Code, throttled: true, refused: true}
+	}
+	if injected != nil {
+		return nil, injected, ending{}
+	}
+	if result, failure = p.Execute(r); failure != nil {
+		end.code = failure.Code
+	}
+	return result, failure, end
 }
 
 // faultsOf returns the faults that strike a call before and after its work.

@@ -92,6 +92,26 @@ func TestWorkThatNobodyCalledIsStruckByFaultsThatNameIt(t *testing.T) {
 	}
 }
 
+func TestNoCallIsCarriedOutWhileTheClockIsAhead(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	clock := NewClock(func() time.Time { return noon })
+	clock.SetOffset(time.Minute)
+	looked := false
+	clock.Ahead(time.Hour, func() {
+		looked = true
+		if got := clock.Now().Sub(noon); got != time.Hour+time.Minute {
+			t.Errorf("the clock is ahead by %s", got)
+		}
+		if clock.calls.TryRLock() {
+			t.Error("a call could be carried out")
+		}
+	})
+	if !looked || clock.Offset() != time.Minute || !clock.calls.TryRLock() {
+		t.Errorf("afterwards the clock is ahead by %s, or calls aren't let in", clock.Offset())
+	}
+}
+
 func TestAMalformedFaultIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]Fault{

@@ -165,11 +165,7 @@ func credentials(tb testing.TB, server *emulated.Server, endpoint string) *provi
 		Finish:       func() { server.Faults().Clear(held.ID) },
 		FailNext:     func() { work(emulator.Error, emulated.RotationWork) },
 		LoseRotation: func() { work(emulator.Drop, "RotateSecret") },
-		Elapse: func(d time.Duration) {
-			server.Clock().SetOffset(d)
-			server.List(emulator.ExampleAccountID, project)
-			server.Clock().SetOffset(0)
-		},
+		Elapse:       func(d time.Duration) { elapse(server, d) },
 	}
 }
 
@@ -182,12 +178,11 @@ func seed(tb testing.TB, server *emulated.Server, s emulator.Secret) {
 	}
 }
 
-// expire takes the clock ahead only for a look, because signatures must be
-// younger than fifteen minutes.
-func expire(server *emulated.Server) {
-	server.Clock().SetOffset(provider.Days(31))
-	server.List(emulator.ExampleAccountID, project)
-	server.Clock().SetOffset(0)
+func expire(server *emulated.Server) { elapse(server, provider.Days(31)) }
+
+// elapse lets happen what falls due within d.
+func elapse(server *emulated.Server, d time.Duration) {
+	server.Clock().Ahead(d, func() { server.List(emulator.ExampleAccountID, project) })
 }
 
 // config opens on loopback with connections of its own. Each call gets a new

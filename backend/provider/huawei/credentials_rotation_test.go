@@ -239,9 +239,7 @@ func TestOnlyNeededPagesOfTasksAreRead(t *testing.T) {
 			n := newCredential("create_agency=true")
 			n.Rotation = provider.Rotation{Enabled: true, Interval: 6 * time.Hour}
 			create(t, d, "orders-db", n)
-			server.Clock().SetOffset(6*time.Hour*210 + time.Hour)
-			server.List("", project)
-			server.Clock().SetOffset(0)
+			elapse(server, 6*time.Hour*210+time.Hour)
 			emulatortest.AddFault(t, server, work(emulator.Error))
 			rotate(t, d)
 			server.Calls().Reset()

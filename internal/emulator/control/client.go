@@ -102,6 +102,13 @@ func (c *Client) SetClockOffset(ctx context.Context, offset time.Duration) error
 	return c.do(ctx, http.MethodPut, "clock", Clock{Offset: offset.String()}, nil)
 }
 
+// Elapse lets happen by itself to the secrets of a region what falls due within d:
+// rotations by schedule, the end of slow work, deletions. The clock stays, so that
+// callers needn't know. Account "" is the example account.
+func (c *Client) Elapse(ctx context.Context, account, region string, d time.Duration) error {
+	return c.do(ctx, http.MethodPost, "elapse", Elapsed{Account: account, Region: region, Duration: d.String()}, nil)
+}
+
 // PutAccount adds an access key or replaces the one with its id.
 func (c *Client) PutAccount(ctx context.Context, a emulator.Account) error {
 	return c.do(ctx, http.MethodPut, "accounts", a, nil)

@@ -129,6 +129,27 @@ func TestSecretsAreSeededAndInspected(t *testing.T) {
 	}
 }
 
+func TestTimeElapsesForTheSecretsOfARegion(t *testing.T) {
+	t.Parallel()
+	client, server, _ := start(t)
+	ctx := t.Context()
+	deleting := emulator.Secret{Ref: ref, State: "PendingDelete", DeletionTime: server.Clock().Now().Add(48 * time.Hour)}
+	must(t, client.Seed(ctx, deleting))
+	for _, step := range []struct {
+		region string
+		d      time.Duration
+		there  bool
+	}{{ref.Region, 24 * time.Hour, true}, {"ap-beijing", 72 * time.Hour, true}, {ref.Region, 72 * time.Hour, false}} {
+		must(t, client.Elapse(ctx, "", step.region, step.d))
+		if _, there := server.Inspect(ref.Region, ref.Name); there != step.there || server.Clock().Offset() != 0 {
+			t.Errorf("after %s in %s the secret is there: %v, and the clock is ahead by %s", step.d, step.region, there, server.Clock().Offset())
+		}
+	}
+	if err := client.Elapse(ctx, "", ref.Region, -time.Hour); err == nil {
+		t.Error("time went back")
+	}
+}
+
 func TestClockAccountsKeysAndSwitchesAreSet(t *testing.T) {
 	t.Parallel()
 	client, server, _ := start(t)

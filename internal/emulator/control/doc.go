@@ -22,6 +22,7 @@
 //	GET    /v1/SERVICE/secrets?...        all secrets of a region
 //	GET    /v1/SERVICE/clock              {"now":"...","offset":"0s"}
 //	PUT    /v1/SERVICE/clock              {"offset":"48h"}
+//	POST   /v1/SERVICE/elapse             {"region":"...","duration":"48h"} lets happen what falls due by then; the clock stays
 //	GET    /v1/SERVICE/accounts           the access key ids
 //	PUT    /v1/SERVICE/accounts           add or replace a key: {"access_key_id":"...","access_key_secret":"...","denied":["DeleteSecret"]}
 //	DELETE /v1/SERVICE/accounts/ID        take a key away

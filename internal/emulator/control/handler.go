@@ -35,6 +35,13 @@ type Clock struct {
 	Offset string    `json:"offset"` // as in "48h"
 }
 
+// Elapsed is time that the secrets of a region are shown to have passed.
+type Elapsed struct {
+	Account  string `json:"account,omitempty"`
+	Region   string `json:"region"`
+	Duration string `json:"duration"` // as in "48h"
+}
+
 // Rates are the documented rates of a service, and how they are enforced.
 type Rates struct {
 	Factor     float64         `json:"factor"` // of the documented rates; 0 enforces none
@@ -57,6 +64,7 @@ func NewHandler(services map[string]emulator.Service) http.Handler {
 		"GET /v1/{service}/secrets":            listSecrets,
 		"GET /v1/{service}/clock":              readClock,
 		"PUT /v1/{service}/clock":              setClock,
+		"POST /v1/{service}/elapse":            elapse,
 		"GET /v1/{service}/accounts":           listAccounts,
 		"PUT /v1/{service}/accounts":           putAccount,
 		"DELETE /v1/{service}/accounts/{id}":   removeAccount,
@@ -202,6 +210,19 @@ func setClock(s emulator.Service, r *http.Request) (any, error) {
 		return nil, fmt.Errorf("offset of the clock: %w", err)
 	}
 	s.Core().Clock.SetOffset(offset)
+	return nil, nil
+}
+
+func elapse(s emulator.Service, r *http.Request) (any, error) {
+	elapsed, err := read[Elapsed](r)
+	if err != nil {
+		return nil, err
+	}
+	d, err := time.ParseDuration(elapsed.Duration)
+	if err != nil || d < 0 {
+		return nil, fmt.Errorf("duration %q that elapses: it must be one such as 48h", elapsed.Duration)
+	}
+	s.Core().Clock.Ahead(d, func() { s.List(elapsed.Account, elapsed.Region) })
 	return nil, nil
 }
 

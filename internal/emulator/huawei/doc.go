@@ -13,8 +13,8 @@
 // (RDS-FG, GaussDB-FG): their tasks, the agencies, and where templates of functions
 // are got. Instead of a function in FunctionGraph the emulator itself writes the new
 // password, if there is an agency. A rotation begins and ends when somebody looks
-// after the clock has reached its time; so to see what comes by schedule, set the
-// clock ahead, list the secrets, and set it back, since signatures have to be
+// after the clock has reached its time; so to see what comes by schedule, list the
+// secrets with the clock ahead ([emulator.Clock.Ahead]), since signatures have to be
 // younger. Faults for [RotationWork] make rotations slow or fail. Legacy secrets (RDS)
 // and frozen ones can be seeded. Events, grants, backups, imports, replicas and tokens
 // are left out. Beyond what is documented

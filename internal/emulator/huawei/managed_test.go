@@ -125,9 +125,7 @@ func (c cloud) login(t *testing.T, version string) string {
 
 // later lets the time pass by for what nobody has to call.
 func (c cloud) later(d time.Duration) {
-	c.server.Clock().SetOffset(d)
-	c.server.List("", project)
-	c.server.Clock().SetOffset(0)
+	c.server.Clock().Ahead(d, func() { c.server.List("", project) })
 }
 
 func (c cloud) rotates(t *testing.T, name string) {
