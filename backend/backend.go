@@ -92,6 +92,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.destinationPaths(),
 			b.rulePaths(),
 			b.rekeyPaths(),
+			b.managedPaths(),
 			b.infoPaths(),
 			b.lookupPaths(),
 			b.keysPaths(),
@@ -134,12 +135,13 @@ func forwarded(paths []*framework.Path) []*framework.Path {
 		aboutWork := path.Pattern == metricsPath || slices.ContainsFunc([]string{"status", lookupPrefix, jobsPrefix, remotePrefix}, func(prefix string) bool {
 			return strings.HasPrefix(path.Pattern, prefix)
 		})
+		byCloud := strings.HasPrefix(path.Pattern, "managed") // only the node that calls clouds can answer
 		for operation, handler := range path.Operations {
 			served, ok := handler.(*framework.PathOperation)
 			changes := operation != logical.ReadOperation && operation != logical.ListOperation
-			if ok && (changes || aboutWork) {
+			if ok && (changes || aboutWork || byCloud) {
 				served.ForwardPerformanceStandby = true
-				served.ForwardPerformanceSecondary = changes
+				served.ForwardPerformanceSecondary = changes || byCloud
 			}
 		}
 	}
@@ -236,6 +238,9 @@ func (b *backend) clean(ctx context.Context) {
 
 // HandleRequest serves a request.
 func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	if err := decodeManaged(req, b.kinds); err != nil {
+		return logical.ErrorResponse(err.Error()), logical.ErrInvalidRequest
+	}
 	if err := decodeData(req); err != nil {
 		return logical.ErrorResponse(err.Error()), logical.ErrInvalidRequest
 	}
@@ -246,6 +251,7 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request) (checkFound, exists bool, err error) {
 	check := *req
 	check.Data = maps.Clone(req.Data)
+	_ = decodeManaged(&check, b.kinds) // the request itself reports it
 	if err := decodeData(&check); err != nil {
 		// The request itself reports it, with the right status.
 		delete(check.Data, "data")

@@ -18,6 +18,9 @@ import (
 // one. Vault puts the mount in front of the paths; who subscribes needs the
 // capability for that of the secret's status.
 func (b *backend) announce(ctx context.Context, event engine.Event) error {
+	if event.Credential != "" {
+		return b.announceCredential(ctx, event)
+	}
 	path := "status/" + event.Secret
 	metadata := []string{
 		logical.EventMetadataPath, path,
@@ -32,6 +35,25 @@ func (b *backend) announce(ctx context.Context, event engine.Event) error {
 	if event.Key != "" {
 		metadata = append(metadata, "key", event.Key)
 	}
+	return b.sendEvent(ctx, event, metadata)
+}
+
+// announceCredential publishes an event of a managed credential; who subscribes
+// needs the capability for its path.
+func (b *backend) announceCredential(ctx context.Context, event engine.Event) error {
+	path := managedPrefix + event.Credential
+	return b.sendEvent(ctx, event, []string{
+		logical.EventMetadataPath, path,
+		logical.EventMetadataDataPath, path,
+		logical.EventMetadataOperation, event.Operation,
+		"credential", event.Credential,
+		fieldDestination, event.Destination,
+		fieldState, string(event.State),
+		"error_class", string(event.Class),
+	})
+}
+
+func (b *backend) sendEvent(ctx context.Context, event engine.Event, metadata []string) error {
 	err := logical.SendEvent(ctx, b, string(event.Kind), metadata...)
 	if errors.Is(err, framework.ErrNoEvents) {
 		return nil

@@ -99,6 +99,7 @@ var overviewFields = map[string]*framework.FieldSchema{
 	"oldest_pending_since": field(framework.TypeString, "When the oldest outstanding change was made; empty if nothing is outstanding."),
 	"oldest_pending_age":   field(framework.TypeInt64, "Age of the oldest outstanding change in seconds."),
 	"taking_up":            field(framework.TypeBool, "Whether the work of before the start isn't all known yet; until then counts may show it as in sync."),
+	"managed":              field(framework.TypeMap, "By destination: how many managed credentials are in each state; missing where there are none."),
 	"sweeps":               field(framework.TypeMap, "Changes of rules and destinations that secrets are still to follow, by path: since when, how many were examined, how many are affected."),
 	"paused":               field(framework.TypeBool, "Whether remote changes are paused."),
 	"pause_reason":         field(framework.TypeString, "Why the mount paused itself; empty if somebody else did."),
@@ -130,7 +131,15 @@ func readOverview(ctx context.Context, e *engine.Engine, _ *logical.Request, _ *
 	}
 	destinations, health, states := map[string]any{}, map[string]any{}, map[string]int{}
 	replicas, outstanding, queued := 0, 0, 0
+	managed := map[string]any{}
 	for ref, d := range overview.Destinations {
+		if len(d.Credentials) > 0 {
+			credentials := map[string]any{}
+			for state, n := range d.Credentials {
+				credentials[string(state)] = n
+			}
+			managed[ref] = credentials
+		}
 		counts := map[string]any{}
 		for state, n := range d.Replicas {
 			counts[string(state)] = n
@@ -149,7 +158,7 @@ func readOverview(ctx context.Context, e *engine.Engine, _ *logical.Request, _ *
 		fieldDestinations: destinations, "health": health, "states": states, "replicas": replicas,
 		"queue_depth": queued, "outstanding": outstanding,
 		"oldest_pending_since": encodeTime(overview.PendingSince), "oldest_pending_age": age(overview.PendingSince),
-		"taking_up": overview.TakingUp, "sweeps": encodeSweeps(overview.Sweeps),
+		"taking_up": overview.TakingUp, "managed": managed, "sweeps": encodeSweeps(overview.Sweeps),
 		"paused": overview.Paused, "pause_reason": overview.PauseReason, "replicating": e.Started(), "mount_id": overview.MountID,
 		"plugin_version": version.Version, "plugin_commit": version.Commit, "destination_types": slices.Sorted(maps.Keys(e.Kinds())),
 	}}, nil

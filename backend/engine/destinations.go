@@ -95,6 +95,7 @@ func (e *Engine) putInForce(o *opened, how sweep) {
 		e.activities.wake(name, func(at string) bool { return at == ref })
 		r.add(queued, quota.Retry)
 	}
+	e.enqueueCredentials(ref, func(*credentialWork) bool { return true })
 	if how != "" {
 		change := e.sweeping.begin(sweepOfDestination(ref))
 		e.background(func(ctx context.Context) { e.sweep(ctx, ref, how, change) })
@@ -132,6 +133,13 @@ func (e *Engine) mayReplace(ctx context.Context, d *Destination) (sweep, error) 
 	holder, err := e.anyHolder(ctx, d.Ref())
 	if err != nil {
 		return "", err
+	}
+	if old.Region != d.Region {
+		if held, err := e.heldCredential(ctx, d.Ref()); err != nil {
+			return "", err
+		} else if held != "" {
+			return "", Refusef("destination %s has managed credentials in region %s, such as %q; create another destination for region %s", d.Ref(), old.Region, held, d.Region)
+		}
 	}
 	if holder == "" {
 		if slices.Equal(old.AllowedPaths, d.AllowedPaths) {
@@ -177,9 +185,17 @@ func (e *Engine) DeleteDestination(ctx context.Context, ref string, force bool) 
 	if err := e.refuseNamedByRule(ctx, ref); err != nil {
 		return err
 	}
+	if held, err := e.heldCredential(ctx, ref); err != nil {
+		return err
+	} else if held != "" && !force {
+		return Refusef("destination %s has managed credentials, such as %q; delete them first, or give force=true to forget them, which leaves them in the cloud", ref, held)
+	}
 	for {
 		if force {
 			if err := e.forgetReplicas(ctx, ref); err != nil {
+				return err
+			}
+			if err := e.forgetCredentials(ctx, ref); err != nil {
 				return err
 			}
 		}

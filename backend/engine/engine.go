@@ -82,6 +82,7 @@ type Engine struct {
 	replicators replicators
 	activities  activities
 	records     *recordCache
+	credentials *credentials
 	journal     *journal
 	events      *events
 	jobs        jobs
@@ -110,6 +111,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 		replicators: replicators{byRef: map[string]*replicator{}},
 		journal:     newJournal(storage),
 		records:     newRecordCache(),
+		credentials: newCredentials(),
 		events:      newEvents(o.Announce),
 		jobs:        jobs{turns: make(chan struct{}, jobsAtOnce), byID: map[string]*job{}},
 		claimCounts: claimCounts{byRef: map[string]int{}},
@@ -195,6 +197,7 @@ func (e *Engine) Start() {
 	e.work.Go(func() { e.resumeSweeps(ctx) })
 	e.work.Go(func() { e.resumeRules(ctx) })
 	e.work.Go(func() { e.resumeJobs(ctx) })
+	e.work.Go(func() { e.resumeCredentials(ctx) })
 }
 
 // Started tells whether background work runs.
@@ -305,6 +308,7 @@ func (e *Engine) ChangeConfig(ctx context.Context, change func(c *Config)) error
 	}
 	if before.Paused != next.Paused {
 		e.requeueAll()
+		e.enqueueCredentials("", (*credentialWork).waits)
 	}
 	return nil
 }

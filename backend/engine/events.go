@@ -22,12 +22,19 @@ const (
 	EventFailed EventKind = "cloudsync/failed"
 	// EventDrifted says that somebody changed a replica in the cloud.
 	EventDrifted EventKind = "cloudsync/drifted"
+	// The events of managed credentials. A rotation that the cloud makes by schedule
+	// is told where the credential is passed on to a secret.
+	EventCredentialCreated EventKind = "cloudsync/credential-created"
+	EventCredentialRotated EventKind = "cloudsync/credential-rotated"
+	EventCredentialFailed  EventKind = "cloudsync/credential-failed"
+	EventCredentialDeleted EventKind = "cloudsync/credential-deleted"
 )
 
 // Event is a change of a replica that others may want to hear of.
 type Event struct {
 	Kind        EventKind
 	Secret      string
+	Credential  string // the managed credential that it is of, instead of a secret
 	Destination string
 	Key         string         // of the secret's data, for the replica of one key
 	State       State          // or "removed"
@@ -42,6 +49,9 @@ const (
 	operationReplicate = "replicate"
 	operationWithdraw  = "withdraw"
 	operationRemove    = "remove"
+	operationCreate    = "create"
+	operationRotate    = "rotate"
+	operationConverge  = "converge"
 )
 
 // waitingEvents is how many events wait for being published. When the bus is too

@@ -38,8 +38,10 @@ type meters struct {
 	throttled    atomic.Int64
 	gateSeconds  prometheus.Histogram
 	convergences *prometheus.CounterVec
-	replication  prometheus.Histogram
-	lag          prometheus.Histogram
+	// credentialRuns are those of managed credentials.
+	credentialRuns *prometheus.CounterVec
+	replication    prometheus.Histogram
+	lag            prometheus.Histogram
 }
 
 func newMeters(ref string) *meters {
@@ -60,6 +62,10 @@ func newMeters(ref string) *meters {
 			Name: "cloudsync_convergences_total", ConstLabels: at,
 			Help: "Times that a replica was worked on, by outcome: ok or the error class.",
 		}, []string{labelOutcome}),
+		credentialRuns: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloudsync_managed_credential_runs_total", ConstLabels: at,
+			Help: "Times that a managed credential was worked on, by outcome: ok or the error class.",
+		}, []string{labelOutcome}),
 		replication: prometheus.NewHistogram(histogram("cloudsync_replication_duration_seconds",
 			"How long replicas took from the first change that they were behind until they were in sync.", replicationSeconds)),
 		lag: prometheus.NewHistogram(histogram("cloudsync_replication_lag_versions",
@@ -69,7 +75,7 @@ func newMeters(ref string) *meters {
 
 // collect sends the present figures.
 func (m *meters) collect(metrics chan<- prometheus.Metric) {
-	for _, c := range []prometheus.Collector{m.calls, m.callSeconds, m.gateSeconds, m.convergences, m.replication, m.lag} {
+	for _, c := range []prometheus.Collector{m.calls, m.callSeconds, m.gateSeconds, m.convergences, m.credentialRuns, m.replication, m.lag} {
 		c.Collect(metrics)
 	}
 }

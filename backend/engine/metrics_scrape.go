@@ -19,6 +19,7 @@ import (
 // What is worked out when it is asked for.
 var (
 	descReplicas    = describe("replicas", "Replicas by state; in_sync includes withdrawn ones.", labelDestination, "state")
+	descCredentials = describe("managed_credentials", "Managed credentials by state.", labelDestination, "state")
 	descQueue       = describe("queue_depth", "Replicas that wait for a worker, by lane.", labelDestination, "lane")
 	descPendingAge  = describe("oldest_pending_age_seconds", "Age of the oldest change that isn't replicated; 0 if there is none.", labelDestination)
 	descUp          = describe("destination_up", "0 while the destination doesn't answer.", labelDestination)
@@ -98,6 +99,9 @@ func (s scrape) Collect(metrics chan<- prometheus.Metric) {
 	for ref, d := range s.overview.Destinations {
 		for _, state := range States() {
 			gauge(descReplicas, float64(d.Replicas[state]), ref, string(state))
+		}
+		for _, state := range CredentialStates() {
+			gauge(descCredentials, float64(d.Credentials[state]), ref, string(state))
 		}
 		for _, lane := range quota.Lanes() {
 			gauge(descQueue, float64(d.Queue[lane]), ref, lane.String())

@@ -110,6 +110,7 @@ func (e *Engine) goOn(ref string) {
 	for _, queued := range e.activities.resting(ref) {
 		r.add(queued, quota.Retry)
 	}
+	e.enqueueCredentials(ref, (*credentialWork).rests)
 }
 
 // gate stands before each call of an opened destination.

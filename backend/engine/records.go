@@ -29,6 +29,7 @@ import (
 //	rule/<name>                      a rule
 //	destination/<type>/<name>        settings and credentials of a destination
 //	secret/<id of name>              settings and mapping of a secret
+//	managed/<id of name>             what is wanted and known of a managed credential
 //	pending/<page>                   marks: which secrets may have replicas out of sync
 //	claim/<type>/<name>/<id of remote name>
 //	                                 which secret owns a remote name
@@ -54,6 +55,7 @@ func SealWrapPaths() []string {
 		mounts.SealWrapPath(), configs.SealWrapPath(), destinations.SealWrapPath(),
 		secrets.SealWrapPath(), places.SealWrapPath(), leases.SealWrapPath(), rules.SealWrapPath(), pendings.SealWrapPath(), claims.SealWrapPath(),
 		jobRecords.SealWrapPath(), jobReports.SealWrapPath(),
+		managed.SealWrapPath(),
 	} {
 		if path != "" {
 			paths = append(paths, path)

@@ -68,16 +68,19 @@ func (e *Engine) enqueueAll(s *Secret, lane quota.Lane) {
 // opened right now, it is tried in the background: a request that ends, or a
 // storage that stumbles, must not leave the secret unqueued.
 func (e *Engine) enqueueAt(slot, name string, lane quota.Lane) {
-	ref := slotRef(slot)
+	e.enqueueItem(slotRef(slot), item(name, slot), lane)
+}
+
+func (e *Engine) enqueueItem(ref, queued string, lane quota.Lane) {
 	if r := e.replicators.get(ref); r != nil {
-		r.add(item(name, slot), lane)
+		r.add(queued, lane)
 		return
 	}
 	e.background(func(ctx context.Context) {
 		e.persist(ctx, "open destination "+ref, func() error {
 			r, err := e.replicator(ctx, ref)
 			if r != nil {
-				r.add(item(name, slot), lane)
+				r.add(queued, lane)
 			}
 			return err
 		})

@@ -30,6 +30,8 @@ type DestinationStatus struct {
 	// Replicas counts by state; each is in one. Those in sync include the
 	// withdrawn ones, which need nothing either.
 	Replicas map[State]int
+	// Credentials counts the managed ones by state.
+	Credentials map[State]int
 	// Queue is how many replicas wait for a worker right now, by lane.
 	Queue        map[quota.Lane]int
 	PendingSince time.Time // of the oldest outstanding change; zero if none
@@ -82,6 +84,13 @@ func (e *Engine) Overview(ctx context.Context) (*Overview, error) {
 	for _, ref := range refs {
 		if overview.Destinations[ref], err = e.destinationStatus(ctx, ref); err != nil {
 			return nil, err
+		}
+	}
+	e.awaitCredentials(ctx)
+	for ref, counts := range e.credentials.counts() {
+		if d, found := overview.Destinations[ref]; found {
+			d.Credentials = counts
+			overview.Destinations[ref] = d
 		}
 	}
 	for ref, b := range e.activities.outstanding() {

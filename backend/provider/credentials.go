@@ -105,6 +105,10 @@ type CredentialProduct struct {
 	// token keeps a repeated call from rotating again.
 	Rotates, RotatesOnce bool
 
+	// Rotating says, as a sentence, which value ReadCredential gives while a
+	// rotation is under way, and how long values from before go on working.
+	Rotating string
+
 	// DeletesAccounts is set where deletion can remove what the credential gives
 	// access with. Deletion says what becomes of it otherwise, as a sentence.
 	DeletesAccounts bool

@@ -59,6 +59,23 @@ var descriptions = []described{
 	{path: "secrets/{name}/versions/{id}", get: "cloudsync-read-secret-version", delete: "cloudsync-destroy-secret-version"},
 	{path: "rollback/{name}", post: "cloudsync-roll-back-secret", fields: []string{"version", "cas", "wait"}},
 	{path: "rekey/{name}", post: "cloudsync-rekey-secret", fields: []string{"destination", "kms_key_id", "remote_name", "deletion_policy", "wait"}},
+	{
+		path: "managed/{name}", get: "cloudsync-read-managed-credential", post: "cloudsync-write-managed-credential", delete: "cloudsync-delete-managed-credential",
+		fields: []string{
+			"destination", "product", "instance_id", "kms_key_id", "remote_name", "initial_credentials", "description", "tags", "enable_rotation",
+			"rotation_frequency", "rotation_begin_time", "replicate_to", "poll_interval", "credential_cache_ttl", "wait",
+			"user_name_prefix", "domains", "privileges", "secret_sub_type", "extended_config", "rotation_func_urn", "rotation_config",
+		},
+	},
+	{path: "managed/{name}/", get: "cloudsync-list-managed-credentials"},
+	{path: "managed/{name}/credentials", get: "cloudsync-read-managed-credential-value"},
+	{path: "managed/{name}/rotate", post: "cloudsync-rotate-managed-credential", fields: []string{"wait"}},
+	{
+		path: "managed/{name}/rotation", get: "cloudsync-read-managed-credential-schedule", post: "cloudsync-write-managed-credential-schedule",
+		fields: []string{"enable_rotation", "rotation_frequency", "rotation_begin_time", "wait"},
+	},
+	{path: "managed/{name}/history", get: "cloudsync-read-managed-credential-history"},
+	{path: "managed-products/{type}/{name}", get: "cloudsync-read-managed-products"},
 	{path: "rules/", get: "cloudsync-list-rules"},
 	{path: "rules/{name}", get: "cloudsync-read-rule", post: "cloudsync-write-rule", delete: "cloudsync-delete-rule", fields: ruleFields},
 	{path: "rules/{name}/plan", post: "cloudsync-plan-rule", fields: append([]string{"delete", "limit"}, ruleFields...)},
