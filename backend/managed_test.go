@@ -28,6 +28,16 @@ func issued(more map[string]any) map[string]any {
 	return data
 }
 
+// What answers hold, for looking at it.
+func textOfAny(value any) string { s, _ := value.(string); return s }
+func flag(value any) bool        { b, _ := value.(bool); return b }
+func number(value any) int64     { n, _ := value.(int64); return n }
+func list(value any) []any       { l, _ := value.([]any); return l }
+func names(resp *logical.Response) []string {
+	keys, _ := resp.Data["keys"].([]string)
+	return keys
+}
+
 // onMount runs a test with a mount and one cloud in a bubble, in which time passes
 // by itself.
 func onMount(t *testing.T, model providertest.Model, test func(t *testing.T, m *mount, region *providertest.Region)) {
@@ -85,7 +95,7 @@ func TestAManagedCredentialIsMadeReadRotatedAndDeleted(t *testing.T) {
 			t.Errorf("the description is %q", stored.Description)
 		}
 		first := m.credential("team/orders-db")
-		if first["password"] != stored.Credential.Values[0].Password || first["rotating"] != false {
+		if first["password"] != stored.Credential.Values[0].Password || flag(first["rotating"]) {
 			t.Errorf("the value is %v", first)
 		}
 		if resp := m.write("managed/team/orders-db/rotate", nil); resp.Data["state"] != "ready" {
@@ -95,16 +105,16 @@ func TestAManagedCredentialIsMadeReadRotatedAndDeleted(t *testing.T) {
 		if second["password"] == first["password"] || second["username"] == first["username"] {
 			t.Errorf("after a rotation the value is still %v", second["username"])
 		}
-		if versions := m.read("managed/team/orders-db/history").Data["versions"].([]any); len(versions) != 2 {
+		if versions := list(m.read("managed/team/orders-db/history").Data["versions"]); len(versions) != 2 {
 			t.Errorf("the history is %v", versions)
 		}
 		for key, value := range m.storage.dump(t) {
-			if strings.Contains(value, second["password"].(string)) {
+			if strings.Contains(value, textOfAny(second["password"])) {
 				t.Errorf("storage has the password under %s", key)
 			}
 		}
-		keys := m.must(logical.ListOperation, "managed/", nil).Data["keys"].([]string)
-		if below := m.must(logical.ListOperation, "managed/team", nil).Data["keys"].([]string); !slices.Equal(keys, []string{"team/"}) || !slices.Equal(below, []string{"orders-db"}) {
+		keys := names(m.must(logical.ListOperation, "managed/", nil))
+		if below := names(m.must(logical.ListOperation, "managed/team", nil)); !slices.Equal(keys, []string{"team/"}) || !slices.Equal(below, []string{"orders-db"}) {
 			t.Errorf("listed are %v and %v", keys, below)
 		}
 		resp = m.must(logical.DeleteOperation, "managed/team/orders-db", map[string]any{"deletion_policy": "force", "delete_accounts": true, "wait": "1h"})
@@ -128,11 +138,11 @@ func TestTheScheduleOfAManagedCredential(t *testing.T) {
 		begin := time.Now().Add(36 * time.Hour).Truncate(time.Second)
 		m.write("managed/db", issued(map[string]any{"enable_rotation": true, "rotation_frequency": "35", "rotation_begin_time": begin.In(time.FixedZone("", 8*3600)).Format(time.RFC3339)}))
 		read := m.read("managed/db/rotation").Data
-		if read["enable_rotation"] != true || read["rotation_frequency"] != "35" || read["next_rotation"] != begin.UTC().Format(time.RFC3339Nano) {
+		if !flag(read["enable_rotation"]) || read["rotation_frequency"] != "35" || read["next_rotation"] != begin.UTC().Format(time.RFC3339Nano) {
 			t.Errorf("the schedule is %v, want the first rotation at %v", read, begin.UTC())
 		}
 		value := m.credential("db")
-		if value["ttl"].(int64) > 36*3600 || value["ttl"].(int64) < 35*3600 || value["rotation_period"] != int64(35*24*3600) {
+		if number(value["ttl"]) > 36*3600 || number(value["ttl"]) < 35*3600 || value["rotation_period"] != int64(35*24*3600) {
 			t.Errorf("the value says ttl %v and rotation_period %v", value["ttl"], value["rotation_period"])
 		}
 		if without := m.must(logical.ReadOperation, "managed/db/credentials", map[string]any{"ttl": false}).Data; without["ttl"] != nil {
@@ -143,11 +153,11 @@ func TestTheScheduleOfAManagedCredential(t *testing.T) {
 		if n := region.Count(providertest.OpSetRotation); n != 1 {
 			t.Errorf("a changed schedule costs %d calls of it", n)
 		}
-		if read := m.read("managed/db/rotation").Data; read["rotation_frequency"] != "2" || read["enable_rotation"] != true {
+		if read := m.read("managed/db/rotation").Data; read["rotation_frequency"] != "2" || !flag(read["enable_rotation"]) {
 			t.Errorf("the schedule is %v", read)
 		}
 		m.write("managed/db/rotation", map[string]any{"enable_rotation": false})
-		if read := m.read("managed/db/rotation").Data; read["enable_rotation"] != false || read["next_rotation"] != "" {
+		if read := m.read("managed/db/rotation").Data; flag(read["enable_rotation"]) || read["next_rotation"] != "" {
 			t.Errorf("the schedule is off and reads as %v", read)
 		}
 		if len(theOne(t, region).Credential.Values) != 1 {
@@ -162,8 +172,8 @@ func TestAManagedCredentialIsPassedOn(t *testing.T) {
 		m.write("rules/db", map[string]any{"match": "team/orders", "destinations": "memory/two"})
 		m.write("managed/db", issued(map[string]any{"replicate_to": "team/orders", "enable_rotation": true, "rotation_frequency": 2, "poll_interval": "1m"}))
 		password := func() string {
-			data := m.read("data/team/orders").Data["data"].(map[string]any)
-			return data["password"].(string)
+			data, _ := m.read("data/team/orders").Data["data"].(map[string]any)
+			return textOfAny(data["password"])
 		}
 		if want := theOne(t, region).Credential.Values[0].Password; password() != want {
 			t.Errorf("the secret has another value than the cloud")
@@ -198,7 +208,7 @@ func TestReadingSharesCallsAndMayKeepValues(t *testing.T) {
 		region.ResetCalls()
 		first := m.credential("db")
 		for range 5 {
-			if again := m.credential("db"); again["password"] != first["password"] || again["cached"] != true {
+			if again := m.credential("db"); again["password"] != first["password"] || !flag(again["cached"]) {
 				t.Errorf("it isn't answered from memory: %v", again["cached"])
 			}
 		}
@@ -265,7 +275,7 @@ func TestARefusedManagedCredentialSaysWhatToDo(t *testing.T) {
 				t.Errorf("%s: the refusal quotes a secret: %s", name, text)
 			}
 		}
-		if keys := m.must(logical.ListOperation, "managed/", nil).Data["keys"].([]string); !slices.Equal(keys, []string{"there"}) {
+		if keys := names(m.must(logical.ListOperation, "managed/", nil)); !slices.Equal(keys, []string{"there"}) {
 			t.Errorf("after refusals there are %v", keys)
 		}
 		theOne(t, region)
@@ -278,7 +288,7 @@ func TestACreationThatTheCloudFailsIsToldWithTheReason(t *testing.T) {
 		region.FailTask("the instance is stopped")
 		resp := m.write("managed/db", issued(nil))
 		failure, _ := resp.Data["error"].(map[string]any)
-		if resp.Data["state"] != "blocked" || failure == nil || !containsAll(failure["message"].(string), "the instance is stopped", "write it again") || len(resp.Warnings) != 1 {
+		if resp.Data["state"] != "blocked" || failure == nil || !containsAll(textOfAny(failure["message"]), "the instance is stopped", "write it again") || len(resp.Warnings) != 1 {
 			t.Fatalf("answered with %v, %v", resp.Data, resp.Warnings)
 		}
 		region.ResetCalls()
@@ -303,7 +313,7 @@ func TestARotationThatTheCloudFailsLeavesTheValue(t *testing.T) {
 		region.FailTask("the account is locked")
 		resp := m.write("managed/db/rotate", nil)
 		failure, _ := resp.Data["rotation_error"].(map[string]any)
-		if resp.Data["state"] != "rotation_failed" || failure == nil || !strings.Contains(failure["message"].(string), "the account is locked") {
+		if resp.Data["state"] != "rotation_failed" || failure == nil || !strings.Contains(textOfAny(failure["message"]), "the account is locked") {
 			t.Fatalf("answered with %v, %v", resp.Data, resp.Warnings)
 		}
 		if after := m.credential("db"); after["password"] != before["password"] {
@@ -335,7 +345,7 @@ func TestInitialCredentialsAreHandedOnAndNotKept(t *testing.T) {
 		time.Sleep(time.Hour)
 		read := m.read("managed/db").Data
 		failure, _ := read["error"].(map[string]any)
-		if read["state"] != "blocked" || failure == nil || !strings.Contains(failure["message"].(string), "write it again with initial_credentials") {
+		if read["state"] != "blocked" || failure == nil || !strings.Contains(textOfAny(failure["message"]), "write it again with initial_credentials") {
 			t.Fatalf("after a restart it is %v", read)
 		}
 		if resp := m.write("managed/db", maps.Clone(initial)); resp.Data["state"] != "ready" {
@@ -359,7 +369,7 @@ func TestWhatHasTheNameAtTheCloudIsNotTouched(t *testing.T) {
 			before, _ := region.Secret(name)
 			resp := m.write("managed/"+name, issued(nil))
 			failure, _ := resp.Data["error"].(map[string]any)
-			if resp.Data["state"] != "blocked" || failure["class"] != "ownership" || !strings.Contains(failure["message"].(string), "another remote_name") {
+			if resp.Data["state"] != "blocked" || failure["class"] != "ownership" || !strings.Contains(textOfAny(failure["message"]), "another remote_name") {
 				t.Errorf("%s: answered with %v", name, resp.Data)
 			}
 			m.must(logical.DeleteOperation, "managed/"+name, map[string]any{"deletion_policy": "force", "wait": "1h"})
@@ -378,7 +388,7 @@ func TestADeletedManagedCredentialComesBackWithinItsWindow(t *testing.T) {
 		if resp == nil || len(resp.Warnings) != 1 || !strings.Contains(resp.Warnings[0], "accounts stay") {
 			t.Errorf("the deletion is answered with %v", resp)
 		}
-		if s := theOne(t, region); s.State != provider.StatePendingDeletion || s.DeletionTime.Sub(time.Now()) > provider.Days(7) {
+		if s := theOne(t, region); s.State != provider.StatePendingDeletion || time.Until(s.DeletionTime) > provider.Days(7) {
 			t.Errorf("the cloud has it as %v until %v", s.State, s.DeletionTime)
 		}
 		if resp := m.write("managed/db", issued(nil)); resp.Data["state"] != "ready" {
@@ -433,8 +443,9 @@ func TestThePauseAndADisabledDestinationHoldManagedCredentials(t *testing.T) {
 		if state := m.read("managed/db").Data["state"]; state != "ready" || len(theOne(t, region).Credential.Values) != 2 {
 			t.Errorf("after enabling it is %v", state)
 		}
-		counts := m.read("status").Data["managed"].(map[string]any)["memory/main"]
-		if n := counts.(map[string]any)["ready"]; n != 1 {
+		managed, _ := m.read("status").Data["managed"].(map[string]any)
+		counts, _ := managed["memory/main"].(map[string]any)
+		if counts["ready"] != 1 {
 			t.Errorf("the overview counts %v", counts)
 		}
 	})

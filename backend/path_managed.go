@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -113,17 +114,14 @@ func productFieldType(t provider.FieldType) framework.FieldType {
 
 func (b *backend) managedPaths() []*framework.Path {
 	fields := managedFields(b.kinds)
-	parameters := []string{}
-	for name := range fields {
-		parameters = append(parameters, name)
-	}
-	slices.Sort(parameters)
+	parameters := slices.Sorted(maps.Keys(fields))
 	fields[fieldDeletionPolicy] = &framework.FieldSchema{Type: framework.TypeString, Query: true, Description: "For deleting: schedule (after the cloud's recovery window), force (at once), retain (leave it, without the mark). Defaults to schedule.", AllowedValues: []any{"schedule", "force", "retain"}}
 	fields[fieldRecoveryWindowDays] = &framework.FieldSchema{Type: framework.TypeInt, Query: true, Description: "For deleting with schedule: days until it is gone for good. Defaults to the destination's, within what the product allows."}
 	fields[fieldDeleteAccounts] = &framework.FieldSchema{Type: framework.TypeBool, Query: true, Description: "For deleting: have the cloud remove the accounts too, where it can."}
 	write := &framework.PathOperation{
-		Callback: b.operation(writeManaged(b.kinds), parameters...), Responses: responds(managedWritten()), DisplayAttrs: display("write", "managed-credential"),
-		Summary: "Have a cloud make a credential, or change what can be changed of one.",
+		Callback: b.operation(writeManaged(b.kinds), parameters...), Responses: responds(managedWritten()),
+		DisplayAttrs: display("write", "managed-credential"),
+		Summary:      "Have a cloud make a credential, or change what can be changed of one.",
 	}
 	return append(b.managedBelow(), &framework.Path{
 		Pattern:        managedPrefix + framework.MatchAllRegex(fieldName),
@@ -138,7 +136,8 @@ func (b *backend) managedPaths() []*framework.Path {
 				Summary: "Where a managed credential stands, and how it is set up; never its value.",
 			},
 			logical.DeleteOperation: &framework.PathOperation{
-				Callback: b.operation(deleteManaged, fieldName, fieldWait, fieldDeletionPolicy, fieldRecoveryWindowDays, fieldDeleteAccounts), Responses: responds(nil),
+				Callback:     b.operation(deleteManaged, fieldName, fieldWait, fieldDeletionPolicy, fieldRecoveryWindowDays, fieldDeleteAccounts),
+				Responses:    responds(nil),
 				DisplayAttrs: display("delete", "managed-credential"),
 				Summary:      "Delete a managed credential at its cloud.",
 			},
@@ -222,8 +221,9 @@ func encodeManaged(s *engine.CredentialStatus) map[string]any {
 		fieldRemoteName: s.Remote, "parameters": parameters, fieldKMSKeyID: s.KMSKeyID, fieldDescription: s.Description,
 		fieldTags: mapOf(s.Tags), fieldReplicateTo: s.ReplicateTo,
 		fieldPollInterval: int64(s.PollInterval / time.Second), fieldCredentialCacheTTL: int64(s.CacheTTL / time.Second),
-		fieldEnableRotation: s.Rotation.Enabled, fieldRotationFrequency: encodeFrequency(s.Rotation.Interval), fieldRotationBeginTime: encodeTime(s.Rotation.Begin),
-		"last_rotation": encodeTime(p.LastRotation), "next_rotation": encodeTime(p.NextRotation), "created_time": encodeTime(p.CreatedTime),
+		fieldEnableRotation: s.Rotation.Enabled, fieldRotationFrequency: encodeFrequency(s.Rotation.Interval),
+		fieldRotationBeginTime: encodeTime(s.Rotation.Begin),
+		"last_rotation":        encodeTime(p.LastRotation), "next_rotation": encodeTime(p.NextRotation), "created_time": encodeTime(p.CreatedTime),
 		"deletion": s.Deletion, "attempts": s.Attempts, "next_retry": encodeTime(s.NextRetry), "next_look": encodeTime(s.NextLook),
 		"request_ids": listOf(p.RequestIDs),
 	}

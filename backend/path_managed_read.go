@@ -33,8 +33,9 @@ func (b *backend) managedBelow() []*framework.Path {
 			}},
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.ReadOperation: &framework.PathOperation{
-					Callback: b.operation(readCredentials), Responses: responds(credentialAnswer), DisplayAttrs: display("read", "managed-credential-value"),
-					Summary: "The value of a managed credential that works now, from the cloud.",
+					Callback: b.operation(readCredentials), Responses: responds(credentialAnswer),
+					DisplayAttrs: display("read", "managed-credential-value"),
+					Summary:      "The value of a managed credential that works now, from the cloud.",
 				},
 			},
 			HelpSynopsis:    "The value that works now.",
@@ -59,8 +60,9 @@ func (b *backend) managedBelow() []*framework.Path {
 			Fields:       schedule,
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.ReadOperation: &framework.PathOperation{
-					Callback: b.operation(readRotation, fieldName), Responses: responds(rotationAnswer), DisplayAttrs: display("read", "managed-credential-schedule"),
-					Summary: "The schedule as the cloud has it.",
+					Callback: b.operation(readRotation, fieldName), Responses: responds(rotationAnswer),
+					DisplayAttrs: display("read", "managed-credential-schedule"),
+					Summary:      "The schedule as the cloud has it.",
 				},
 				logical.UpdateOperation: &framework.PathOperation{
 					Callback: b.operation(writeRotation), Responses: responds(managedWritten()), DisplayAttrs: display("write", "managed-credential-schedule"),
@@ -84,26 +86,30 @@ func (b *backend) managedBelow() []*framework.Path {
 			HelpSynopsis:    "The versions that the cloud tells of.",
 			HelpDescription: "Lists what the cloud knows of the credential's values, newest first, and never the values.",
 		},
-		{
-			Pattern:      "managed-products/" + framework.GenericNameRegex(fieldType) + "/" + framework.GenericNameRegex(fieldName),
-			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "managed-products"},
-			Fields: map[string]*framework.FieldSchema{
-				fieldType: {Type: framework.TypeString, Description: "Type of the destination."},
-				fieldName: {Type: framework.TypeString, Description: "Name of the destination."},
-			},
-			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation: &framework.PathOperation{
-					Callback: b.operation(readProducts), DisplayAttrs: display("read", "managed-products"),
-					Responses: responds(map[string]*framework.FieldSchema{
-						"products":  field(framework.TypeMap, "By name: what can be made, with its parameters, its rotation and what deleting it leaves."),
-						"supported": field(framework.TypeStringSlice, "The names that the cloud says it supports, those included that this plugin doesn't know."),
-					}),
-					Summary: "What managed credentials a destination can have.",
-				},
-			},
-			HelpSynopsis:    "What managed credentials a destination can have.",
-			HelpDescription: "Asks the cloud which products it supports, and tells for each what a creation takes.",
+		b.productsPath(),
+	}
+}
+
+func (b *backend) productsPath() *framework.Path {
+	return &framework.Path{
+		Pattern:      "managed-products/" + framework.GenericNameRegex(fieldType) + "/" + framework.GenericNameRegex(fieldName),
+		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "managed-products"},
+		Fields: map[string]*framework.FieldSchema{
+			fieldType: {Type: framework.TypeString, Description: "Type of the destination."},
+			fieldName: {Type: framework.TypeString, Description: "Name of the destination."},
 		},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ReadOperation: &framework.PathOperation{
+				Callback: b.operation(readProducts), DisplayAttrs: display("read", "managed-products"),
+				Responses: responds(map[string]*framework.FieldSchema{
+					"products":  field(framework.TypeMap, "By name: what can be made, with its parameters, its rotation and what deleting it leaves."),
+					"supported": field(framework.TypeStringSlice, "The names that the cloud says it supports, those included that this plugin doesn't know."),
+				}),
+				Summary: "What managed credentials a destination can have.",
+			},
+		},
+		HelpSynopsis:    "What managed credentials a destination can have.",
+		HelpDescription: "Asks the cloud which products it supports, and tells for each what a creation takes.",
 	}
 }
 
@@ -263,6 +269,8 @@ func encodeProduct(p provider.CredentialProduct, supported bool) map[string]any 
 		"name_prefix": p.NamePrefix, "assigns_name": p.AssignsName,
 		"rotates": p.Rotates, "shortest_rotation": encodeFrequency(p.ShortestRotation), "longest_rotation": encodeFrequency(p.LongestRotation),
 		"sets_begin_time": p.SetsBegin, "deletes_accounts": p.DeletesAccounts, "deletion": p.Deletion,
-		"recovery_window_days": map[string]any{"shortest": p.Window.MinDays, "longest": p.Window.MaxDays, "default": p.Window.DefaultDays, "at_once": p.Window.Immediate},
+		"recovery_window_days": map[string]any{
+			"shortest": p.Window.MinDays, "longest": p.Window.MaxDays, "default": p.Window.DefaultDays, "at_once": p.Window.Immediate,
+		},
 	}
 }

@@ -81,6 +81,9 @@ type CredentialProgress struct {
 	Made bool `json:"made,omitempty"`
 	// Task is the cloud's work of making or removing it that is waited for.
 	Task string `json:"task,omitempty"`
+	// Outdated is set when what the cloud is asked for was changed while a creation
+	// may have been sent already.
+	Outdated bool `json:"outdated,omitempty"`
 	// NotMade is why the cloud couldn't make it.
 	NotMade *Failure `json:"not_made,omitempty"`
 	// Dropping is set when its deletion was accepted and Task is waited for.

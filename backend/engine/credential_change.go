@@ -61,30 +61,9 @@ func (e *Engine) PutCredential(ctx context.Context, c CredentialChange) (generat
 	if err != nil {
 		return 0, err
 	}
-	next := &ManagedCredential{Name: c.Name}
-	if before != nil {
-		next = before.clone()
-	}
-	if next.Removal != nil {
-		return 0, Refusef("managed credential %q is being deleted; write it again when it is gone", c.Name)
-	}
-	if err := c.apply(next); err != nil {
-		return 0, err
-	}
-	o, product, err := e.checkCredential(ctx, before, next, c.Initial)
+	next, o, err := e.prepareCredential(ctx, c, before)
 	if err != nil {
 		return 0, err
-	}
-	if err := e.checkCredentialTarget(ctx, next); err != nil {
-		return 0, err
-	}
-	if before == nil {
-		if err := e.checkCredentialRemote(ctx, next, product); err != nil {
-			return 0, err
-		}
-	}
-	if before == nil || !next.Progress.Made && next.Progress.Task == "" {
-		next.Progress.State, next.Progress.Failure, next.Progress.NotMade = StateCreating, nil, nil
 	}
 	e.credentials.outdate(c.Name)
 	if err := e.storeCredential(ctx, next); err != nil {
@@ -101,6 +80,47 @@ func (e *Engine) PutCredential(ctx context.Context, c CredentialChange) (generat
 	})
 	e.enqueueCredential(next.Destination, next.Name, quota.People)
 	return generation, nil
+}
+
+// prepareCredential works out the record after a change, and refuses what can't
+// succeed. The caller holds the credential's lock.
+func (e *Engine) prepareCredential(ctx context.Context, c CredentialChange, before *ManagedCredential) (*ManagedCredential, *opened, error) {
+	next := &ManagedCredential{Name: c.Name}
+	if before != nil {
+		next = before.clone()
+	}
+	if next.Removal != nil {
+		return nil, nil, Refusef("managed credential %q is being deleted; write it again when it is gone", c.Name)
+	}
+	if err := c.apply(next); err != nil {
+		return nil, nil, err
+	}
+	o, product, err := e.credentialPlace(ctx, before, next)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := e.checkCredential(next, o, product, c.Initial); err != nil {
+		return nil, nil, err
+	}
+	if err := e.checkCredentialTarget(ctx, next); err != nil {
+		return nil, nil, err
+	}
+	if before == nil {
+		next.Progress.State = StateCreating
+		return next, o, e.checkCredentialRemote(ctx, next, product)
+	}
+	if next.begun() {
+		return next, o, nil
+	}
+	w, _ := e.credentials.snapshot(c.Name)
+	if !next.sameRequest(before) {
+		if w.running {
+			return nil, nil, Refusef("the cloud is just being asked for managed credential %q; look at managed/%s and try again in a moment", c.Name, c.Name)
+		}
+		next.Progress.Outdated = next.Progress.Outdated || !w.untried
+	}
+	next.Progress.State, next.Progress.Failure, next.Progress.NotMade = StateCreating, nil, nil
+	return next, o, nil
 }
 
 // relearnCredential works on a credential of which it isn't known whether its
@@ -142,14 +162,14 @@ func (c CredentialChange) apply(to *ManagedCredential) error {
 		{"kms_key_id", c.KMSKeyID, &to.KMSKeyID},
 		{"remote_name", c.RemoteName, &to.NamedBy},
 	}
-	// What the cloud may have begun with can't be taken back either.
-	begun := to.Progress.Made || to.Progress.Task != ""
+	begun := to.begun()
 	for _, f := range fixed {
 		same := f.given == nil || *f.given == *f.field || f.name == "product" && strings.EqualFold(*f.given, *f.field)
 		if same {
 			continue
 		}
-		if begun || f.name == "destination" && *f.field != "" {
+		placed := f.name == "destination" && *f.field != "" || f.name == "remote_name" && to.RemoteName != ""
+		if begun || placed {
 			return unchangeable(to.Name, f.name)
 		}
 		*f.field = *f.given
@@ -183,9 +203,18 @@ func unchangeable(name, field string) error {
 	return Refusef("%s can't be changed once the cloud has begun with managed credential %q; write another credential, let its readers move, and delete this one", field, name)
 }
 
-// checkCredential refuses what could never succeed and fills in what follows from
-// other settings.
-func (e *Engine) checkCredential(ctx context.Context, before, next *ManagedCredential, initial sensitive.String) (*opened, provider.CredentialProduct, error) {
+// begun tells whether the cloud has begun with the credential, so that what is
+// fixed can't be taken back.
+func (c *ManagedCredential) begun() bool { return c.Progress.Made || c.Progress.Task != "" }
+
+// sameRequest tells whether the cloud would be asked for the same.
+func (c *ManagedCredential) sameRequest(other *ManagedCredential) bool {
+	return c.Product == other.Product && c.InstanceID == other.InstanceID && c.KMSKeyID == other.KMSKeyID && maps.Equal(c.Parameters, other.Parameters)
+}
+
+// credentialPlace finds destination and product of a credential, and fills in its
+// remote name.
+func (e *Engine) credentialPlace(ctx context.Context, before, next *ManagedCredential) (*opened, provider.CredentialProduct, error) {
 	var product provider.CredentialProduct
 	if next.Destination == "" || next.Product == "" {
 		return nil, product, Refusef("a managed credential needs destination, as type/name, and product; managed-products/type/name tells which there are")
@@ -202,24 +231,28 @@ func (e *Engine) checkCredential(ctx context.Context, before, next *ManagedCrede
 	if before == nil && !d.Allows(next.Name) {
 		return nil, product, Refusef("destination %s doesn't take %q: it isn't among its allowed_paths %s", d.Ref(), next.Name, strings.Join(d.AllowedPaths, ", "))
 	}
-	if err := next.checkTimes(); err != nil {
-		return nil, product, err
-	}
-	made := before != nil && (before.Progress.Made || before.Progress.Task != "")
-	if !made {
+	if !next.begun() {
 		if err := e.nameCredential(next, o, product); err != nil {
 			return nil, product, err
 		}
 	}
+	return o, product, nil
+}
+
+// checkCredential refuses what could never succeed.
+func (e *Engine) checkCredential(next *ManagedCredential, o *opened, product provider.CredentialProduct, initial sensitive.String) error {
+	if err := next.checkTimes(); err != nil {
+		return err
+	}
 	n, err := e.newCredential(next, o)
 	if err != nil {
-		return nil, product, err
+		return err
 	}
 	n.Initial = initial
 	if w, known := e.credentials.snapshot(next.Name); known && !initial.IsSet() {
 		n.Initial = w.initial
 	}
-	if made {
+	if next.begun() {
 		err = product.CheckRotation(n.Rotation)
 	} else {
 		err = product.CheckNew(n)
@@ -231,9 +264,9 @@ func (e *Engine) checkCredential(ctx context.Context, before, next *ManagedCrede
 		err = o.kind.Limits.Tags.Check(n.Tags)
 	}
 	if err != nil {
-		return nil, product, Refusef("destination %s: %v", d.Ref(), err)
+		return Refusef("destination %s: %v", next.Destination, err)
 	}
-	return o, product, nil
+	return nil
 }
 
 func (c *ManagedCredential) checkTimes() error {

@@ -39,6 +39,7 @@ func (run *credentialRun) make(ctx context.Context) error {
 			return run.orTakeUp(ctx, found, err)
 		}
 	}
+	p.Outdated = false
 	err := run.create(ctx)
 	if provider.ClassOf(err) == provider.ClassExists && err != nil {
 		found, lookErr := run.find(ctx)
@@ -225,6 +226,10 @@ func (run *credentialRun) takeUp(ctx context.Context, found provider.Credential)
 	if found.InstanceID != "" && c.InstanceID != "" && found.InstanceID != c.InstanceID {
 		return &provider.Error{Class: provider.ClassConflict, Message: fmt.Sprintf(
 			"the cloud still has a credential %q of this mount for instance %s; delete managed credential %q and write it with another remote_name, or for that instance", found.Name, found.InstanceID, c.Name)}
+	}
+	if p.Outdated {
+		return &provider.Error{Class: provider.ClassConflict, Message: fmt.Sprintf(
+			"the cloud made %q with the parameters from before they were changed here; delete managed credential %q with deletion_policy=force and write it again", found.Name, c.Name)}
 	}
 	switch found.State {
 	case provider.CredentialCreating:

@@ -112,7 +112,7 @@ func (e *Engine) passValue(ctx context.Context, c *ManagedCredential, data map[s
 			return 0, Refusef("secret %q is there already and not from managed credential %q; give another replicate_to, or delete the secret and write the credential again", c.ReplicateTo, c.Name)
 		}
 	}
-	cas, implied := int(newest), payload.JSON //nolint:gosec // version numbers are small
+	cas, implied := int(newest), payload.JSON
 	changed, err := e.Apply(ctx, Change{
 		Name: c.ReplicateTo, Data: data, Implied: &implied, CAS: &cas,
 		Request: kvstore.WriteRequest(&logical.Request{Storage: e.storage}, c.ReplicateTo, data, &cas),

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
@@ -44,6 +45,15 @@ type credentialRun struct {
 	later   time.Duration // when to look again at what the cloud is at work on; 0 for not
 	gone    bool          // nothing is left of it
 	pass    bool          // the value is to be looked at now
+}
+
+// workOnItem works once on what a queue gave out.
+func (e *Engine) workOnItem(r *replicator, queued string) {
+	if name, managed := strings.CutPrefix(queued, credentialItems); managed {
+		e.processCredential(r, queued, name)
+		return
+	}
+	e.process(r, queued)
 }
 
 // processCredential works once on a credential.
@@ -114,7 +124,8 @@ func (e *Engine) runCredential(ctx context.Context, o *opened, name string, work
 	if run.issuer == nil {
 		return nil, &provider.Error{Class: provider.ClassInternal, Message: o.kind.Title + " makes no credentials in this version of the plugin"}
 	}
-	return run, run.converge(ctx)
+	err = run.converge(ctx)
+	return run, err
 }
 
 // loadSettledCredential waits for the end of a change that is under way.
@@ -164,7 +175,7 @@ func (run *credentialRun) save(ctx context.Context) error {
 // same tells whether storing other instead of p would change anything worth a
 // write: the ids of calls alone aren't.
 func (p CredentialProgress) same(other CredentialProgress) bool {
-	p.RequestIDs, other.RequestIDs = nil, nil
+	other.RequestIDs = p.RequestIDs
 	return reflect.DeepEqual(p, other)
 }
 
@@ -202,22 +213,25 @@ func (e *Engine) endCredentialRun(r *replicator, queued string, run *credentialR
 			w.settled, w.attempts, w.nextRetry = generation, 0, time.Time{}
 		}
 	})
-	switch {
-	case cause != nil && c.Progress.State == StateRetrying:
+	if cause != nil && c.Progress.State == StateRetrying {
 		return cause
+	}
+	r.backoff.forget(queued)
+	e.queueNext(r, queued, run, cause)
+	return nil
+}
+
+// queueNext says when a credential is worked on again.
+func (e *Engine) queueNext(r *replicator, queued string, run *credentialRun, cause error) {
+	switch {
 	case cause != nil && provider.ClassOf(cause).Lingers():
-		r.backoff.forget(queued)
 		r.queue.addAfter(queued, quota.Retry, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
-	case cause != nil:
-		r.backoff.forget(queued)
+	case cause != nil: // until a person has written it
 	case run.later > 0:
-		r.backoff.forget(queued)
-		e.lookLater(r, queued, c.Name, run.later)
+		e.lookLater(r, queued, run.c.Name, run.later)
 	default:
-		r.backoff.forget(queued)
 		e.passLater(r, queued, run)
 	}
-	return nil
 }
 
 // isStorageFailure tells an error of our own storage from one of a destination.

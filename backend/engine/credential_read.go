@@ -65,7 +65,7 @@ func (cs *credentials) outdate(name string) {
 // credential allows it, from memory. Requests that come at one time share the
 // calls.
 func (e *Engine) ReadCredential(ctx context.Context, name string) (*CredentialRead, error) {
-	c, o, product, err := e.madeCredential(ctx, name)
+	c, err := e.madeCredential(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -79,28 +79,36 @@ func (e *Engine) ReadCredential(ctx context.Context, name string) (*CredentialRe
 		// A request that ends must not fail those that wait with it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*provider.CallTimeout)
 		defer cancel()
-		return e.readCredential(quota.WithLane(ctx, quota.People), c, o, product, epoch)
+		return c.read(quota.WithLane(ctx, quota.People), e, epoch)
 	})
 	select {
 	case result := <-flight:
 		if result.Err != nil {
 			return nil, result.Err
 		}
-		read := *result.Val.(*CredentialRead) //nolint:forcetypeassert // the function above returns no other
+		read, _ := result.Val.(CredentialRead)
 		return &read, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-func (e *Engine) readCredential(ctx context.Context, c *ManagedCredential, o *opened, product provider.CredentialProduct, epoch uint64) (*CredentialRead, error) {
-	issuer, name := provider.IssuerOf(o.remote), c.remote(product)
+// madeCredential is one that the cloud has made.
+type madeCredential struct {
+	*ManagedCredential
+	issuer  provider.CredentialIssuer
+	product provider.CredentialProduct
+	remote  string // its name there
+}
+
+func (c madeCredential) read(ctx context.Context, e *Engine, epoch uint64) (CredentialRead, error) {
+	issuer, name := c.issuer, c.remote
 	kept, _ := e.credentials.cached(c.Name)
 	read, meta := kept.read, kept.meta
 	if !time.Now().Before(meta) {
 		found, err := issuer.DescribeCredential(ctx, name)
 		if err != nil {
-			return nil, describeReading(c, err)
+			return read, describeReading(c, err)
 		}
 		read = CredentialRead{
 			LastRotation: utc(found.LastRotation), NextRotation: utc(found.NextRotation),
@@ -113,10 +121,10 @@ func (e *Engine) readCredential(ctx context.Context, c *ManagedCredential, o *op
 	}
 	value, err := issuer.ReadCredential(ctx, name)
 	if err != nil {
-		return nil, describeReading(c, err)
+		return read, describeReading(c, err)
 	}
 	read.CredentialValue, read.Rotating = value, read.Rotating || c.rotates()
-	read.Works = works(read, product)
+	read.Works = works(read, c.product)
 	next := cachedValue{read: read}
 	if !read.Rotating {
 		next.meta = beforeRotation(meta, read.NextRotation)
@@ -128,7 +136,7 @@ func (e *Engine) readCredential(ctx context.Context, c *ManagedCredential, o *op
 		next.read.CredentialValue = provider.CredentialValue{} // nothing of it stays in memory
 	}
 	e.credentials.keep(c.Name, epoch, next)
-	return &read, nil
+	return read, nil
 }
 
 // beforeRotation is the time until which something holds, at the latest a moment
@@ -153,7 +161,7 @@ func works(read CredentialRead, product provider.CredentialProduct) string {
 }
 
 // describeReading says what failed.
-func describeReading(c *ManagedCredential, err error) error {
+func describeReading(c madeCredential, err error) error {
 	class := provider.ClassOf(err)
 	return Refusef("managed credential %q can't be read from destination %s: %v (class %s); %s", c.Name, c.Destination, err, class, readingAction(class))
 }
@@ -176,33 +184,32 @@ func readingAction(class provider.Class) string {
 
 // madeCredential returns a credential that the cloud has made. A *RefusedError
 // says that there is none.
-func (e *Engine) madeCredential(ctx context.Context, name string) (*ManagedCredential, *opened, provider.CredentialProduct, error) {
-	var product provider.CredentialProduct
-	c, err := e.loadCredential(ctx, name)
-	if err != nil {
-		return nil, nil, product, err
+func (e *Engine) madeCredential(ctx context.Context, name string) (c madeCredential, err error) {
+	if c.ManagedCredential, err = e.loadCredential(ctx, name); err != nil {
+		return c, err
 	}
-	if c == nil {
-		return nil, nil, product, errNoCredential(name)
+	if c.ManagedCredential == nil {
+		return c, errNoCredential(name)
 	}
 	o, err := e.destinationAt(ctx, c.Destination)
 	if err != nil {
-		return nil, nil, product, err
+		return c, err
 	}
-	if product, err = o.product(c.Product); err != nil {
-		return nil, nil, product, err
+	if c.product, err = o.product(c.Product); err != nil {
+		return c, err
 	}
+	c.issuer, c.remote = provider.IssuerOf(o.remote), c.ManagedCredential.remote(c.product)
 	switch {
 	case c.Removal != nil:
-		return nil, nil, product, Refusef("managed credential %q is being deleted", name)
+		return c, Refusef("managed credential %q is being deleted", name)
 	case !c.Progress.Made:
-		return nil, nil, product, Refusef("managed credential %q isn't made yet (%s); see managed/%s", name, firstSet(c.Progress.State, StateCreating), name)
+		return c, Refusef("managed credential %q isn't made yet (%s); see managed/%s", name, firstSet(c.Progress.State, StateCreating), name)
 	case o.destination.Disabled:
-		return nil, nil, product, Refusef("destination %s is disabled; enable it with disabled=false", c.Destination)
-	case provider.IssuerOf(o.remote) == nil:
-		return nil, nil, product, fmt.Errorf("destination %s makes no credentials", c.Destination)
+		return c, Refusef("destination %s is disabled; enable it with disabled=false", c.Destination)
+	case c.issuer == nil:
+		return c, fmt.Errorf("destination %s makes no credentials", c.Destination)
 	}
-	return c, o, product, nil
+	return c, nil
 }
 
 // CredentialSchedule is the schedule as the cloud has it.
@@ -217,11 +224,11 @@ type CredentialSchedule struct {
 
 // ReadRotation asks the cloud for the schedule.
 func (e *Engine) ReadRotation(ctx context.Context, name string) (*CredentialSchedule, error) {
-	c, o, product, err := e.madeCredential(ctx, name)
+	c, err := e.madeCredential(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	found, err := provider.IssuerOf(o.remote).DescribeCredential(quota.WithLane(ctx, quota.People), c.remote(product))
+	found, err := c.issuer.DescribeCredential(quota.WithLane(ctx, quota.People), c.remote)
 	if err != nil {
 		return nil, describeReading(c, err)
 	}
@@ -233,11 +240,11 @@ func (e *Engine) ReadRotation(ctx context.Context, name string) (*CredentialSche
 
 // CredentialHistory asks the cloud for the versions of a credential, newest first.
 func (e *Engine) CredentialHistory(ctx context.Context, name string) ([]provider.CredentialVersion, error) {
-	c, o, product, err := e.madeCredential(ctx, name)
+	c, err := e.madeCredential(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	versions, err := provider.IssuerOf(o.remote).CredentialVersions(quota.WithLane(ctx, quota.People), c.remote(product))
+	versions, err := c.issuer.CredentialVersions(quota.WithLane(ctx, quota.People), c.remote)
 	if err != nil {
 		return nil, describeReading(c, err)
 	}

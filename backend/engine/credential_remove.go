@@ -27,8 +27,8 @@ func (run *credentialRun) remove(ctx context.Context) error {
 	if err != nil && provider.ClassOf(err) != provider.ClassOwnership {
 		return err
 	}
-	if found == nil || run.owned(*found) != nil {
-		run.gone = true // what has the name isn't ours to touch
+	run.gone = found == nil || run.owned(*found) != nil
+	if run.gone { // what has the name isn't ours to touch
 		return nil
 	}
 	if run.c.Removal.Policy == DeleteRetain {

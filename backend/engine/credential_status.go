@@ -34,7 +34,10 @@ func (e *Engine) CredentialStatus(ctx context.Context, name string) (*Credential
 	if _, err := e.Config(ctx); err != nil { // known from here on
 		return nil, err
 	}
-	status := &CredentialStatus{ManagedCredential: *c, State: firstSet(c.Progress.State, StatePending), Failure: c.Progress.Failure, Paused: e.pausedAt(c.Destination, false)}
+	status := &CredentialStatus{
+		ManagedCredential: *c, State: firstSet(c.Progress.State, StatePending),
+		Failure: c.Progress.Failure, Paused: e.pausedAt(c.Destination, false),
+	}
 	status.Remote = firstSet(c.Progress.RemoteName, c.RemoteName)
 	if kind, found := e.kinds[refType(c.Destination)]; found {
 		if product, known := kind.CredentialProduct(c.Product); known {
@@ -123,7 +126,9 @@ func (e *Engine) tellCredential(c *ManagedCredential, before CredentialProgress)
 		event.Kind, event.Operation = EventCredentialCreated, operationCreate
 		e.tell(event)
 	}
-	if p.Rotated != before.Rotated && p.NotRotated == nil || p.Passed != nil && before.Passed != nil && p.Passed.Digest != before.Passed.Digest && p.Rotated == before.Rotated {
+	asked := p.Rotated != before.Rotated
+	seen := !asked && p.Passed != nil && before.Passed != nil && p.Passed.Digest != before.Passed.Digest
+	if asked && p.NotRotated == nil || seen {
 		event.Kind, event.Operation = EventCredentialRotated, operationRotate
 		e.tell(event)
 	}

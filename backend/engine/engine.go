@@ -188,7 +188,7 @@ func (e *Engine) Start() {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	for _, r := range e.replicators.all() {
-		r.run(e.process)
+		r.run(e.workOnItem)
 	}
 	ctx := e.ctx
 	e.work.Go(func() { e.tidy(ctx) })
@@ -380,7 +380,7 @@ func (e *Engine) keep(o *opened) *replicator {
 	case e.stopped:
 		added.stop()
 	case e.ctx != nil:
-		added.run(e.process)
+		added.run(e.workOnItem)
 	}
 	return kept
 }

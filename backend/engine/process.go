@@ -6,7 +6,6 @@ package engine
 import (
 	"errors"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
@@ -26,10 +25,6 @@ func (t task) report(e *Engine, change func(p *progress)) {
 
 // process works once on a replica.
 func (e *Engine) process(r *replicator, queued string) {
-	if name, managed := strings.CutPrefix(queued, credentialItems); managed {
-		e.processCredential(r, queued, name)
-		return
-	}
 	t := task{replicator: r, queued: queued}
 	t.name, t.slot = splitItem(queued, r.ref)
 	generation, doubt, ok := e.activities.start(t.name, t.slot)
