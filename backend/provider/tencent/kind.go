@@ -10,6 +10,11 @@
 // service of the cloud changes and lists them. No call takes an idempotency token; a repeated write is recognised
 // by looking at what is there. Only a disabled secret can be deleted, and a
 // restored one is disabled.
+//
+// Managed credentials are secrets of other types. There SSM_Current does stand for
+// the latest value; a flow makes and rotates it, and nothing tells that a rotation
+// is under way but the flow. What the API has got since this version of the SDK
+// goes out by the SDK's requests with fields added.
 package tencent
 
 import (

@@ -35,6 +35,12 @@
 // A fault {"kind":"delay","duration":"40ms"} gives every call that latency until
 // it is cleared.
 //
+// Work that a service does by itself, such as a rotation, is struck by faults that
+// name it as their operation; the service's package says which there is. What
+// falls due by the clock happens with the next look at it. Since signatures have
+// to be young, a test moves the clock on, lists the secrets of the region, and
+// moves the clock back.
+//
 // The fields of a fault are those of [emulator.Fault], its kinds error, http,
 // drop, delay, hang and skew.
 package control
