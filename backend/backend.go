@@ -93,6 +93,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.rulePaths(),
 			b.rekeyPaths(),
 			b.managedPaths(),
+			b.planPaths(),
 			b.infoPaths(),
 			b.lookupPaths(),
 			b.keysPaths(),
@@ -285,7 +286,7 @@ func decodeData(req *logical.Request) error {
 		}
 	}
 	text, isText := req.Data["data"].(string)
-	if !isText || !strings.HasPrefix(req.Path, secretsPrefix) {
+	if !isText || !strings.HasPrefix(req.Path, secretsPrefix) && !strings.HasPrefix(req.Path, planPrefix) {
 		return nil
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))

@@ -49,7 +49,7 @@ func (b *backend) destinationPaths() []*framework.Path {
 		HelpSynopsis:    "List the types of destinations.",
 		HelpDescription: "Lists the types that have destinations; each is a folder of its destinations.",
 	}
-	paths := make([]*framework.Path, 0, 1+3*len(b.kinds))
+	paths := make([]*framework.Path, 0, 1+4*len(b.kinds))
 	paths = append(paths, types)
 	for _, kind := range b.kinds {
 		paths = append(paths, b.kindPaths(kind)...)
@@ -70,6 +70,7 @@ func (b *backend) kindPaths(kind provider.Kind) []*framework.Path {
 		Summary: "Create or change a destination; what isn't given stays.",
 	}
 	return []*framework.Path{
+		b.destinationPlanPath(kind),
 		{
 			Pattern:      prefix + "?",
 			DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: suffix + "s"},
@@ -189,19 +190,25 @@ func destinationExists(kind provider.Kind) existenceCheck {
 
 func writeDestination(kind provider.Kind) handler {
 	return func(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		next := engine.Destination{Type: kind.Type, Name: d.Get(fieldName).(string), AuthMethod: engine.AuthAccessKey}
-		old, err := e.Destination(ctx, destinationRef(kind, d))
+		next, err := destinationAfter(ctx, e, kind, d)
 		if err != nil {
 			return nil, err
 		}
-		if old != nil {
-			next = *old
-		}
-		if err := decodeDestination(kind, d, &next); err != nil {
-			return nil, err
-		}
-		return warned(e.PutDestination(ctx, &next))
+		return warned(e.PutDestination(ctx, next))
 	}
+}
+
+// destinationAfter is the destination as it would be after the request.
+func destinationAfter(ctx context.Context, e *engine.Engine, kind provider.Kind, d *framework.FieldData) (*engine.Destination, error) {
+	next := engine.Destination{Type: kind.Type, Name: d.Get(fieldName).(string), AuthMethod: engine.AuthAccessKey}
+	old, err := e.Destination(ctx, destinationRef(kind, d))
+	if err != nil {
+		return nil, err
+	}
+	if old != nil {
+		next = *old
+	}
+	return &next, decodeDestination(kind, d, &next)
 }
 
 // decodeDestination applies the given parameters.

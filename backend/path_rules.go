@@ -38,7 +38,9 @@ func (b *backend) rulePaths() []*framework.Path {
 	}
 	planned := ruleFields()
 	planned[fieldDelete] = &framework.FieldSchema{Type: framework.TypeBool, Description: "Plan the deletion of the rule."}
-	planned[fieldLimit] = &framework.FieldSchema{Type: framework.TypeInt, Default: 100, Description: "How many changes to list at most, and how many refusals."}
+	planned[fieldLimit] = &framework.FieldSchema{Type: framework.TypeInt, Default: defaultLimit, Description: "How many changes to list at most, and how many refusals, up to 1000. Defaults to 100."}
+	planned[fieldAfter] = &framework.FieldSchema{Type: framework.TypeString, Description: "List changes of secrets after this one; the next of the page before."}
+	planned[fieldCalls] = &framework.FieldSchema{Type: framework.TypeBool, Description: "Plan the remote calls too, for the secrets that are listed. Reads their remotes."}
 	answer := ruleFields()
 	answer["sweep"] = field(framework.TypeMap, "How far the last change has come, while it isn't applied to all secrets: since, examined, affected.")
 	return []*framework.Path{
@@ -92,11 +94,18 @@ follow that it touches, in the background.`),
 						"affected": field(framework.TypeInt64, "How many secrets the change would touch."),
 						"changes":  field(framework.TypeSlice, "What would change for each of them: secret, destination, change, and from what to what. At most limit."),
 						"refused":  field(framework.TypeSlice, "Secrets that the change would keep from a destination, and why. At most limit."),
+						fieldNext:  field(framework.TypeString, "Where the lists were cut: give it as after to go on. Missing when they are complete."),
+						"plans":    planPageFields["plans"],
+						"calls":    planPageFields["calls"],
+						"examined": planPageFields["examined"],
+						"idle":     planPageFields["idle"],
+						"looks":    planPageFields["looks"],
+						"text":     planPageFields["text"],
 					}),
 				},
 			},
 			HelpSynopsis:    "Tell what a change of a rule would do.",
-			HelpDescription: "Takes the parameters of the rule and lists what saving them would change: destinations, names, keys, tags and formats. Changes nothing and makes no remote call.",
+			HelpDescription: "Takes the parameters of the rule and lists what saving them would change: destinations, names, keys, tags and formats. Changes nothing. It makes no remote call unless calls=true asks for those that would follow, for which it reads the remotes.",
 		},
 	}
 }
@@ -162,18 +171,24 @@ func deleteRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fr
 func planRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 	var next *rule.Rule
 	name := d.Get(fieldName).(string)
-	if !d.Get(fieldDelete).(bool) {
+	if d.Get(fieldDelete).(bool) {
+		if given := others(d, fieldName, fieldDelete, fieldLimit, fieldAfter, fieldCalls); len(given) > 0 {
+			return nil, engine.Refusef("delete=true plans the deletion of the rule; leave out %s", strings.Join(given, ", "))
+		}
+	} else {
 		r, err := decodeRule(ctx, e, d)
 		if err != nil {
 			return nil, err
 		}
 		next = &r
 	}
-	limit := d.Get(fieldLimit).(int)
-	if limit < 1 || limit > mostListed {
-		return nil, engine.Refusef("limit %d isn't from 1 to %d", limit, mostListed)
+	limit, err := pageLimit(d)
+	if err != nil {
+		return nil, err
 	}
-	preview, err := e.PlanRule(ctx, name, next, limit)
+	query := engine.PreviewQuery{Limit: limit}
+	query.After, query.Calls = d.Get(fieldAfter).(string), d.Get(fieldCalls).(bool)
+	preview, err := e.PlanRule(ctx, name, next, query)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +200,14 @@ func planRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fram
 	for i, c := range preview.Refused {
 		refusals[i] = map[string]any{"secret": c.Secret, "destination": c.Destination, "reason": c.To}
 	}
-	return &logical.Response{Data: map[string]any{
+	resp := &logical.Response{Data: map[string]any{
 		"matched": preview.Matched, "affected": preview.Affected, "changes": changes, "refused": refusals,
-	}}, nil
+	}}
+	if preview.Page != nil {
+		encodePlanPage(preview.Page, resp)
+	}
+	if preview.Next != "" {
+		resp.Data[fieldNext] = preview.Next
+	}
+	return resp, nil
 }

@@ -169,23 +169,28 @@ func destroyVersion(ctx context.Context, e *engine.Engine, req *logical.Request,
 }
 
 func rollback(ctx context.Context, e *engine.Engine, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	name, number := d.Get(fieldName).(string), d.Get(fieldVersion).(int)
+	name := d.Get(fieldName).(string)
+	change, err := rollbackChange(ctx, e, name, d.Get(fieldVersion).(int))
+	if err != nil {
+		return nil, err
+	}
+	change.CAS = given[int](d, fieldCAS)
+	change.Request = kvstore.WriteRequest(req, name, change.Data, change.CAS)
+	return apply(ctx, e, d, change)
+}
+
+// rollbackChange writes the content of an older version again.
+func rollbackChange(ctx context.Context, e *engine.Engine, name string, number int) (engine.Change, error) {
 	if number < 1 {
-		return nil, engine.Refusef("version is missing: give the number of the version to bring back")
+		return engine.Change{}, engine.Refusef("version is missing: give the number of the version to bring back")
 	}
 	version, err := e.ReadVersion(ctx, name, uint64(number))
 	if err != nil {
-		return nil, err
+		return engine.Change{}, err
 	}
 	if version == nil {
-		return nil, engine.Refusef("version %d of secret %q doesn't exist, is deleted or is destroyed; LIST secrets/%s/versions shows which can be brought back", number, name, name)
+		return engine.Change{}, engine.Refusef("version %d of secret %q doesn't exist, is deleted or is destroyed; LIST secrets/%s/versions shows which can be brought back", number, name, name)
 	}
 	form, err := e.Form(ctx, name, uint64(number))
-	if err != nil {
-		return nil, err
-	}
-	cas := given[int](d, fieldCAS)
-	return apply(ctx, e, d, engine.Change{
-		Name: name, Data: version.Data, Implied: &form, CAS: cas, Request: kvstore.WriteRequest(req, name, version.Data, cas),
-	})
+	return engine.Change{Name: name, Data: version.Data, Implied: &form}, err
 }

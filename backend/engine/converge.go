@@ -46,6 +46,9 @@ type convergence struct {
 	secret     string
 	// tagsFailure is why the remote was made without its tags.
 	tagsFailure *Failure
+
+	// dry, if set, notes the steps that would be carried out, and none is.
+	dry *rehearsal
 }
 
 // converge returns nil when the remote is as wanted. What was done until an
@@ -57,18 +60,14 @@ func (c *convergence) converge(ctx context.Context) error {
 				return err
 			}
 		}
-		p := plan.Make(c.want, c.have, c.o.abilities, c.o.kind.Limits)
+		p := c.decide()
 		switch {
 		case p.Ahead:
 			return c.ahead(p.Refusal.Message, false)
 		case p.Refusal != nil:
 			return p.Refusal
 		case c.remembered != nil && len(p.Steps) > 0 && c.have.Exists():
-			// What is about to be changed is looked at first. If it can't be, nothing
-			// has become doubtful by that.
-			before := c.have
-			if err := c.look(ctx); err != nil {
-				c.have = before
+			if err := c.lookFirst(ctx); err != nil {
 				return err
 			}
 		case p.Look:
@@ -89,6 +88,27 @@ func (c *convergence) converge(ctx context.Context) error {
 	return &provider.Error{Class: provider.ClassInternal, Message: "the remote secret doesn't become what was asked for, although every call succeeds"}
 }
 
+// decide is what to do next.
+func (c *convergence) decide() plan.Plan {
+	p := plan.Make(c.want, c.have, c.o.abilities, c.o.kind.Limits)
+	if p.Look && c.dry != nil && c.dry.looked {
+		c.have = c.dry.goOn(c.have)
+		return plan.Make(c.want, c.have, c.o.abilities, c.o.kind.Limits)
+	}
+	return p
+}
+
+// lookFirst looks at what is about to be changed. If that can't be, nothing has
+// become doubtful by it.
+func (c *convergence) lookFirst(ctx context.Context) error {
+	before := c.have
+	err := c.look(ctx)
+	if err != nil {
+		c.have = before
+	}
+	return err
+}
+
 // surprised tells whether err shows that the remote isn't what it was thought
 // to be, which one look can clear up.
 func (c *convergence) surprised(err error) bool {
@@ -107,6 +127,9 @@ func (c *convergence) surprised(err error) bool {
 // look reads the remote's metadata; the list of versions only if it is ours to
 // work with.
 func (c *convergence) look(ctx context.Context) error {
+	if c.dry != nil {
+		c.dry.looked = true
+	}
 	var found provider.Secret
 	var versions []provider.Version
 	err := c.call(ctx, func(ctx context.Context) (err error) {
@@ -186,7 +209,7 @@ func (c *convergence) identify(ctx context.Context, service plan.Service) error 
 // carryOut performs the steps until one fails.
 func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 	for _, step := range steps {
-		id, err := c.perform(ctx, step)
+		id, err := c.performOrNote(ctx, step)
 		if _, there := c.have.Find(step.VersionID); there && c.have.Looked && step.Action == plan.PutVersion && provider.ClassOf(err) == provider.ClassConflict {
 			return c.ahead(err.Error(), false) // another value has the id, which is never given twice
 		}
@@ -210,6 +233,15 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 		}
 	}
 	return nil
+}
+
+// performOrNote performs the step, or notes it in a dry run.
+func (c *convergence) performOrNote(ctx context.Context, step plan.Step) (id string, err error) {
+	if c.dry != nil {
+		c.dry.steps = append(c.dry.steps, step)
+		return "", nil
+	}
+	return c.perform(ctx, step)
 }
 
 func (c *convergence) perform(ctx context.Context, step plan.Step) (id string, err error) {

@@ -31,6 +31,14 @@ func (e *Engine) completeDeletion(ctx context.Context, s *Secret) error {
 // settings are known, and then drops the settings: a secret that is made anew
 // under the name starts afresh. The caller holds the secret's lock.
 func (e *Engine) bury(ctx context.Context, s *Secret) error {
+	if err := e.retire(ctx, s); err != nil {
+		return err
+	}
+	return e.storeSecret(ctx, s)
+}
+
+// retire makes a record that of a deleted secret. It stores nothing.
+func (e *Engine) retire(ctx context.Context, s *Secret) error {
 	for _, slot := range s.slots() {
 		replica := s.Replicas[slot]
 		switch {
@@ -55,18 +63,17 @@ func (e *Engine) bury(ctx context.Context, s *Secret) error {
 	// A pause holds for the deletion too.
 	s.Settings, s.Forms, s.Deleting = Settings{Paused: s.Settings.Paused && len(s.Replicas) > 0}, nil, false
 	maps.DeleteFunc(s.Released, func(_ string, left *Replica) bool { return left.Observed.Unmarked })
-	return e.storeSecret(ctx, s)
+	return nil
 }
 
 // removalOf is what deleting the secret does to its replicas at a destination;
 // nil if there is no such destination. Where settings contradict each other the
 // remote can be restored.
 func (e *Engine) removalOf(ctx context.Context, s *Secret, ref string) (*Removal, error) {
-	site, err := e.replicator(ctx, ref)
-	if err != nil || site == nil {
+	o, err := e.openedAt(ctx, ref)
+	if err != nil || o == nil {
 		return nil, err
 	}
-	o := site.current.Load()
 	var refusal *RefusedError
 	byRules, err := e.byRules(ctx, s, ref)
 	if err != nil && !errors.As(err, &refusal) {

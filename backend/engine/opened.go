@@ -174,7 +174,7 @@ func (g gate) tried() {
 
 // Leave draws conclusions from how the call ended.
 func (g gate) Leave(ctx context.Context, operation, requestID string, took time.Duration, err error) {
-	if trace, found := ctx.Value(traceKey{}).(*trace); found && requestID != "" {
+	if trace, found := ctx.Value(traceKey{}).(*trace); found {
 		trace.add(requestID)
 	}
 	class := provider.Class("")
@@ -203,8 +203,9 @@ const mostTraced = 8
 
 // trace collects the request ids of the calls of one convergence.
 type trace struct {
-	mu  sync.Mutex
-	ids []string
+	mu    sync.Mutex
+	ids   []string
+	calls int
 }
 
 type traceKey struct{}
@@ -218,6 +219,10 @@ func traced(ctx context.Context) (context.Context, *trace) {
 func (t *trace) add(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.calls++
+	if id == "" {
+		return
+	}
 	if t.ids = append(t.ids, id); len(t.ids) > mostTraced {
 		t.ids = t.ids[1:]
 	}

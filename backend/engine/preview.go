@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
 )
 
@@ -24,6 +25,18 @@ type Preview struct {
 	Affected int
 	Changes  []PlannedChange
 	Refused  []PlannedChange // with the reason in To
+	// Next is the secret after which to go on when the lists were cut; "" when they
+	// are complete.
+	Next string
+	// Page are the remote calls for the secrets in the lists; nil unless asked for.
+	Page *PlanPage
+}
+
+// PreviewQuery says how much of a preview is listed.
+type PreviewQuery struct {
+	After string // secrets after this one
+	Limit int    // most changes, and most refusals
+	Calls bool   // plan the remote calls of the secrets listed
 }
 
 // PlannedChange is what would change for one secret at one destination.
@@ -34,8 +47,8 @@ type PlannedChange struct {
 }
 
 // PlanRule tells what replacing a rule by next would do, or deleting it with nil.
-// It changes nothing and makes no remote call.
-func (e *Engine) PlanRule(ctx context.Context, name string, next *rule.Rule, limit int) (*Preview, error) {
+// It changes nothing, and makes no remote call unless the calls are asked for.
+func (e *Engine) PlanRule(ctx context.Context, name string, next *rule.Rule, q PreviewQuery) (*Preview, error) {
 	before, err := e.ruleSet(ctx)
 	if err != nil {
 		return nil, err
@@ -86,19 +99,72 @@ func (e *Engine) PlanRule(ctx context.Context, name string, next *rule.Rule, lim
 			preview.Affected++
 		}
 		names.note(changes)
-		preview.Changes = append(preview.Changes, changes...)
-		preview.Refused = append(preview.Refused, refused...)
-		if len(preview.Changes) > 2*limit {
-			preview.Changes = cut(preview.Changes, limit)
-		}
-		if len(preview.Refused) > 2*limit {
-			preview.Refused = cut(preview.Refused, limit)
+		if secret > q.After {
+			preview.Changes = append(preview.Changes, changes...)
+			preview.Refused = append(preview.Refused, refused...)
+			preview.trim(2*q.Limit, q.Limit)
 		}
 		return err
 	})
-	preview.Refused = append(preview.Refused, names.collisions()...)
-	preview.Changes, preview.Refused = cut(preview.Changes, limit), cut(preview.Refused, limit)
-	return preview, err
+	if err != nil {
+		return nil, err
+	}
+	preview.Refused = append(preview.Refused, slices.DeleteFunc(names.collisions(), func(c PlannedChange) bool { return c.Secret <= q.After })...)
+	preview.trim(0, q.Limit)
+	if !q.Calls {
+		return preview, nil
+	}
+	preview.Page = &PlanPage{}
+	ctx = supposing(ctx, &supposition{rules: after})
+	return preview, e.planNames(quota.WithLane(ctx, quota.Bulk), preview.Page, preview.secrets(), "")
+}
+
+// secrets are those in the lists, sorted.
+func (p *Preview) secrets() []string {
+	var names []string
+	for _, c := range slices.Concat(p.Changes, p.Refused) {
+		if c.Secret != "" {
+			names = append(names, c.Secret)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// trim sorts the lists and cuts what is beyond the limit of one of them, from both
+// and a secret as a whole, once one is longer than atLeast.
+func (p *Preview) trim(atLeast, limit int) {
+	if atLeast > 0 && len(p.Changes) <= atLeast && len(p.Refused) <= atLeast {
+		return
+	}
+	p.Changes, p.Refused = sorted(p.Changes), sorted(p.Refused)
+	for _, list := range [][]PlannedChange{p.Changes, p.Refused} {
+		if last := lastWhole(list, limit); last != "" && (p.Next == "" || last < p.Next) {
+			p.Next = last
+		}
+	}
+	if p.Next == "" {
+		return
+	}
+	beyond := func(c PlannedChange) bool { return c.Secret > p.Next }
+	p.Changes, p.Refused = slices.DeleteFunc(p.Changes, beyond), slices.DeleteFunc(p.Refused, beyond)
+}
+
+// lastWhole is the last secret of which all entries are within the limit, at least
+// the first; "" if all are.
+func lastWhole(list []PlannedChange, limit int) string {
+	if len(list) <= limit {
+		return ""
+	}
+	for i := limit - 1; i >= 0; i-- {
+		if list[i].Secret != list[limit].Secret {
+			return list[i].Secret
+		}
+	}
+	if list[0].Secret == list[len(list)-1].Secret {
+		return ""
+	}
+	return list[0].Secret
 }
 
 // newNameUse are the secrets that a change gives each remote name to, by
@@ -132,14 +198,13 @@ func taken(secret, destination, remoteName, by string) PlannedChange {
 		"secret %q has or would have the remote name %q too, and one of both would be blocked; use a template that tells them apart", by, remoteName)}
 }
 
-// cut keeps the first ones by name, each once.
-func cut(changes []PlannedChange, limit int) []PlannedChange {
+// sorted are the changes by name, each once.
+func sorted(changes []PlannedChange) []PlannedChange {
 	order := func(a, b PlannedChange) int {
 		return cmp.Or(strings.Compare(a.Secret, b.Secret), strings.Compare(a.Destination, b.Destination), strings.Compare(a.What, b.What))
 	}
 	slices.SortFunc(changes, order)
-	changes = slices.CompactFunc(changes, func(a, b PlannedChange) bool { return order(a, b) == 0 })
-	return slices.Clip(changes[:min(limit, len(changes))])
+	return slices.CompactFunc(changes, func(a, b PlannedChange) bool { return order(a, b) == 0 })
 }
 
 // compare tells what other rules would change for a secret.

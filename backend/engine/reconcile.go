@@ -63,7 +63,18 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 	if err != nil {
 		return outcome{}, err
 	}
-	replica := s.Replicas[slot]
+	c := &convergence{e: e, o: o, values: values, slot: slot}
+	out, err := c.work(ctx, s, meta, doubtful)
+	if errors.Is(err, errKeyGone) {
+		return outcome{stale: true}, e.giveUpKey(ctx, name)
+	}
+	return out, err
+}
+
+// work makes the replica in the convergence's slot what it should be, by the
+// secret's record and list of versions.
+func (c *convergence) work(ctx context.Context, s *Secret, meta *kvstore.Metadata, doubtful bool) (outcome, error) {
+	replica := s.Replicas[c.slot]
 	switch {
 	case replica == nil:
 		return outcome{stale: true}, nil
@@ -77,34 +88,29 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 			err: &aheadError{message: replica.Failure.Message, sure: true},
 		}, nil
 	}
-	c := e.convergence(o, values, s, meta, slot, doubtful)
-	have := c.have
+	begun := c.e.convergence(c.o, c.values, s, meta, c.slot, doubtful)
+	begun.dry = c.dry
+	*c = *begun
 	out := outcome{remoteName: replica.RemoteName}
 	if meta != nil {
 		out.born = meta.CreatedTime
 	}
 	var unfit *RefusedError
-	err = e.desire(ctx, c, s, replica, meta)
+	err := c.e.desire(ctx, c, s, replica, meta)
 	switch {
-	case errors.Is(err, errKeyGone):
-		return outcome{stale: true}, e.giveUpKey(ctx, name)
 	case errors.As(err, &unfit):
 		out.err = &provider.Error{Class: provider.ClassInvalid, Message: unfit.message}
-		out.observed, out.tags, out.format, out.term = have, replica.TagsFailure, replica.Format, replica.Term
+		out.observed, out.tags, out.format, out.term = c.have, replica.TagsFailure, replica.Format, replica.Term
 		return out, nil
 	case err != nil:
 		return outcome{}, err
 	}
-	out.err = c.converge(ctx)
-	if replica.Verify && out.err == nil && !c.have.Looked {
-		c.have.Known = false
-		out.err = c.converge(ctx)
-	}
+	out.err = c.run(ctx, replica.Verify)
 	out.observed, out.tags, out.format, out.presence = c.have, c.tagsFailure, c.format, c.want.Presence
 	out.due = c.due
 	out.term = replica.Term
 	if c.remembered == nil {
-		out.term = e.term
+		out.term = c.e.term
 	}
 	out.removed = out.err == nil && (c.want.Presence == plan.Deleted || c.want.Presence == plan.Released)
 	return out, nil
@@ -125,6 +131,20 @@ func (e *Engine) convergence(o *opened, values *readOnce, s *Secret, meta *kvsto
 		c.remembered = &replica.Observed
 	}
 	return c
+}
+
+// run converges; with verify the remote is looked at once more if it wasn't.
+func (c *convergence) run(ctx context.Context, verify bool) error {
+	if c.dry != nil {
+		return c.rehearse(ctx)
+	}
+	if err := c.converge(ctx); err != nil || !verify || c.have.Looked {
+		return err
+	}
+	if err := c.look(ctx); err != nil {
+		return err
+	}
+	return c.converge(ctx)
 }
 
 // present is where a secret stands in Vault: its record, without a replica at the
@@ -287,19 +307,31 @@ var errChanging = errors.New("the version to replicate was deleted while it was 
 // errKeyGone says that the live version doesn't have the key of a replica.
 var errKeyGone = errors.New("the live version doesn't have the key")
 
-// readValue reads the version that should be live.
-func (e *Engine) readValue(ctx context.Context, c *convergence, s *Secret, r resolved, live uint64) error {
-	version, err := e.store.ReadVersion(ctx, c.values, s.Name, live)
+// read returns the data of a version.
+func (c *convergence) read(ctx context.Context, name string, number uint64) (map[string]any, error) {
+	if c.dry != nil && c.dry.number == number {
+		return c.dry.data, nil
+	}
+	version, err := c.e.store.ReadVersion(ctx, c.values, name, number)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if version == nil {
-		return errChanging
+		return nil, errChanging
+	}
+	return version.Data, nil
+}
+
+// readValue reads the version that should be live.
+func (e *Engine) readValue(ctx context.Context, c *convergence, s *Secret, r resolved, live uint64) error {
+	data, err := c.read(ctx, s.Name, live)
+	if err != nil {
+		return err
 	}
 	d, limits := c.o.destination, c.o.kind.Limits
 	c.otherForms = nil
 	if key, keyed := slotKey(c.slot); keyed {
-		values, err := r.split(version.Data)
+		values, err := r.split(data)
 		if err != nil {
 			return Refusef("destination %s: %v", d.Ref(), err)
 		}
@@ -313,13 +345,13 @@ func (e *Engine) readValue(ctx context.Context, c *convergence, s *Secret, r res
 		c.value, c.want.Digest = value, payload.Digest(e.mount.digestKey(), value)
 		return nil
 	}
-	value, err := r.encode(version.Data)
+	value, err := r.encode(data)
 	if err := checkValue(d, limits, value, err, valueField(s.implied(live))); err != nil {
 		return err
 	}
 	c.value, c.want.Digest = value, payload.Digest(e.mount.digestKey(), value)
 	for _, format := range []payload.Format{payload.JSON, payload.Raw, payload.Binary} {
-		if other, err := payload.Encode(version.Data, format); err == nil {
+		if other, err := payload.Encode(data, format); err == nil {
 			c.otherForms = append(c.otherForms, payload.Digest(e.mount.digestKey(), other))
 		}
 	}

@@ -15,6 +15,9 @@ import (
 
 // ruleSet returns the rules in force, from memory if they are known.
 func (e *Engine) ruleSet(ctx context.Context) (*rule.Set, error) {
+	if s := suppositionOf(ctx); s != nil && s.rules != nil {
+		return s.rules, nil
+	}
 	if set := e.rules.Load(); set != nil {
 		return set, nil
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
 )
@@ -220,17 +221,16 @@ func (e *Engine) wishPerKey(s *Secret, ref string, r resolved, o *opened, in set
 // destinationFor opens a destination of the secret; nil if it doesn't take the
 // secret and only rules ask for it.
 func (e *Engine) destinationFor(ctx context.Context, s *Secret, t target) (*opened, error) {
-	site, err := e.replicator(ctx, t.ref)
+	o, err := e.openedAt(ctx, t.ref)
 	if err != nil {
 		return nil, err
 	}
-	if site == nil {
+	if o == nil {
 		if kind, _, _ := strings.Cut(t.ref, "/"); e.kinds[kind].Type == "" {
 			return nil, Refusef("destination %s: the type %s is unknown; known are %s", t.ref, kind, strings.Join(slices.Sorted(maps.Keys(e.kinds)), ", "))
 		}
 		return nil, Refusef("destination %s doesn't exist; create it at destinations/%s or choose another", t.ref, t.ref)
 	}
-	o := site.current.Load()
 	switch {
 	case o.destination.Allows(s.Name):
 		return o, nil
@@ -254,26 +254,7 @@ func (e *Engine) resettle(ctx context.Context, name string) (s *Secret, altered 
 	if err != nil || meta == nil {
 		return before, false, err
 	}
-	set, err := e.ruleSet(ctx)
-	if err != nil {
-		return before, false, err
-	}
-	live := meta.Newest(time.Now())
-	next := before.clone()
-	err = e.settle(ctx, next, settling{
-		rules: set, number: live,
-		data: func() (map[string]any, error) {
-			if live == 0 {
-				return nil, nil
-			}
-			version, err := e.store.ReadVersion(ctx, values, name, live)
-			if err != nil || version == nil {
-				return nil, err
-			}
-			return version.Data, nil
-		},
-		custom: func() (map[string]string, error) { return meta.CustomMetadata, nil },
-	})
+	next, err := e.resettled(ctx, values, before, meta)
 	if err != nil {
 		return before, false, err
 	}
@@ -298,6 +279,31 @@ func (e *Engine) resettle(ctx context.Context, name string) (s *Secret, altered 
 	}
 	e.activities.renew(name)
 	return next, true, e.releaseRenamed(ctx, before, next)
+}
+
+// resettled is the secret's record with the replicas that it should have by now.
+// It stores nothing and claims no name.
+func (e *Engine) resettled(ctx context.Context, values *readOnce, before *Secret, meta *kvstore.Metadata) (*Secret, error) {
+	set, err := e.ruleSet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	live := meta.Newest(time.Now())
+	next := before.clone()
+	return next, e.settle(ctx, next, settling{
+		rules: set, number: live,
+		data: func() (map[string]any, error) {
+			if live == 0 {
+				return nil, nil
+			}
+			version, err := e.store.ReadVersion(ctx, values, before.Name, live)
+			if err != nil || version == nil {
+				return nil, err
+			}
+			return version.Data, nil
+		},
+		custom: func() (map[string]string, error) { return meta.CustomMetadata, nil },
+	})
 }
 
 // Allowed tells by whom a destination that rules name doesn't get the secret;

@@ -31,6 +31,9 @@ type Kind struct {
 	// Quotas are the documented rates of the service's calls for a destination
 	// opened with the Config; nil for none.
 	Quotas func(Config) []Quota
+	// OperationsOf are the service's names of the calls that a change takes; nil for
+	// those of the contract. See [Kind.Operations].
+	OperationsOf func(Change) []string
 	// Account names what the quotas are counted for besides type, endpoint and
 	// region, as far as it can be told without a call: destinations with the same
 	// name share them. It is no secret.

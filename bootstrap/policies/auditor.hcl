@@ -64,6 +64,27 @@ path "cloudsync/metadata/*" {
   capabilities = ["read", "list"]
 }
 
+# What convergence would do, now or after a change of settings. These POSTs only
+# read. Not with a value: whoever may give one learns whether it is the right one.
+path "cloudsync/plan" {
+  capabilities = ["update"]
+}
+
+path "cloudsync/plan/*" {
+  capabilities = ["update"]
+
+  denied_parameters = {
+    "data"    = []
+    "value"   = []
+    "binary"  = []
+    "version" = []
+  }
+}
+
+path "cloudsync/rules/+/plan" {
+  capabilities = ["update"]
+}
+
 path "cloudsync/metrics" {
   capabilities = ["read"]
 }

@@ -48,6 +48,23 @@ path "cloudsync/sync/*" {
   capabilities = ["update"]
 }
 
+# What convergence would do, now or after a change of settings; these POSTs only
+# read. Not with a value: whoever may give one learns whether it is the right one.
+path "cloudsync/plan" {
+  capabilities = ["update"]
+}
+
+path "cloudsync/plan/*" {
+  capabilities = ["update"]
+
+  denied_parameters = {
+    "data"    = []
+    "value"   = []
+    "binary"  = []
+    "version" = []
+  }
+}
+
 # Which secret has a remote name, which replicas are under which KMS key, and what
 # this build knows.
 path "cloudsync/lookup/*" {

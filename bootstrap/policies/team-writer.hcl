@@ -70,6 +70,19 @@ path "cloudsync/rollback/{{identity.entity.metadata.team}}/*" {
 #
 # and to grant deletion for good, "delete" on metadata/, "update" on destroy/.
 
+# What a write would do at the clouds; only reads.
+path "cloudsync/plan/{{identity.entity.metadata.team}}/*" {
+  capabilities = ["update"]
+
+  allowed_parameters = {
+    "data"    = []
+    "value"   = []
+    "binary"  = []
+    "version" = []
+    "delete"  = []
+  }
+}
+
 # Where the team's secrets are, and trying again what is blocked.
 path "cloudsync/status/{{identity.entity.metadata.team}}/*" {
   capabilities = ["read"]

@@ -78,7 +78,12 @@ var descriptions = []described{
 	{path: "managed-products/{type}/{name}", get: "cloudsync-read-managed-products"},
 	{path: "rules/", get: "cloudsync-list-rules"},
 	{path: "rules/{name}", get: "cloudsync-read-rule", post: "cloudsync-write-rule", delete: "cloudsync-delete-rule", fields: ruleFields},
-	{path: "rules/{name}/plan", post: "cloudsync-plan-rule", fields: append([]string{"delete", "limit"}, ruleFields...)},
+	{path: "rules/{name}/plan", post: "cloudsync-plan-rule", fields: append([]string{"after", "calls", "delete", "limit"}, ruleFields...)},
+	{path: "plan", post: "cloudsync-plan-secrets", fields: []string{"match", "exclude", "destination", "after", "limit"}},
+	{path: "plan/{name}", post: "cloudsync-plan-secret", fields: []string{
+		"data", "value", "binary", "destinations", "kms_key_id", "kms_key_ids", "tags", "description", "remote_name", "format", "deletion_policy",
+		"version", "delete",
+	}},
 	{path: "status", get: "cloudsync-read-status"},
 	{path: "resume", post: "cloudsync-resume-replication"},
 	{path: "status/", get: "cloudsync-list-status"},
@@ -113,6 +118,9 @@ var descriptions = []described{
 	{path: "destinations/tencent-ssm/", get: "cloudsync-list-tencent-ssm-destinations"},
 	{path: "destinations/tencent-ssm/{name}/check", post: "cloudsync-check-tencent-ssm-destination"},
 	{path: "destinations/alicloud-kms/{name}/check", post: "cloudsync-check-alicloud-kms-destination"},
+	{path: "destinations/tencent-ssm/{name}/plan", post: "cloudsync-plan-tencent-ssm-destination"},
+	{path: "destinations/alicloud-kms/{name}/plan", post: "cloudsync-plan-alicloud-kms-destination"},
+	{path: "destinations/huawei-csms/{name}/plan", post: "cloudsync-plan-huawei-csms-destination"},
 	{path: "destinations/huawei-csms/{name}/check", post: "cloudsync-check-huawei-csms-destination"},
 }
 

@@ -203,6 +203,15 @@ func watched() []request {
 		may(http.MethodGet, "keys", nil),
 		may(http.MethodGet, "info", nil),
 		may(http.MethodGet, "lookup/"+harness.Destination, map[string]any{"remote_name": "team-a_db"}),
+		may(http.MethodPost, "plan", map[string]any{"match": "team-a/db"}),
+	}
+}
+
+// planned only reads, and tells whether a value that is given is the right one.
+func planned(name string) []request {
+	return []request{
+		may(http.MethodPost, "plan/"+name, map[string]any{"value": "1"}),
+		may(http.MethodPost, "plan/"+name, map[string]any{"data": map[string]any{"a": "b"}}),
 	}
 }
 
@@ -235,7 +244,8 @@ func teamWriter() []request {
 	return slices.Concat(writes("team-a/db"), writes("team-a/made"), teamReader(), []request{
 		may(http.MethodPost, "rollback/team-a/db", map[string]any{"version": 1}),
 		may(http.MethodPost, "sync/team-a/db", nil),
-	})
+		mayNot(http.MethodPost, "plan/team-a/db", map[string]any{"tags": "a=b"}),
+	}, planned("team-a/db"))
 }
 
 func pipeline() []request {
@@ -252,10 +262,16 @@ func auditor() []request {
 	return slices.Concat([]request{
 		may(http.MethodGet, "metadata/team-b/db", nil),
 		may(list, "metadata/team-a", nil),
+		may(http.MethodPost, "plan/team-a/db", map[string]any{"tags": "a=b"}),
+		may(http.MethodPost, "rules/team-a/plan", map[string]any{"tags": "a=b", "calls": true}),
 	}, statusOfAll(), forbidden(slices.Concat(
-		reads("team-a/db"), writes("team-a/db"), settings("team-a/db"), deletions("team-a/db"), ofThePlatform(),
+		reads("team-a/db"), writes("team-a/db"), settings("team-a/db"), deletions("team-a/db"), planned("team-a/db"),
+		slices.DeleteFunc(ofThePlatform(), func(r request) bool { return r.path == "rules/made/plan" }),
 		ofTheAdmin(map[string]any{"region": "r"}),
-		[]request{may(http.MethodPost, "sync/team-a/db", nil), may(http.MethodPost, "destinations/"+harness.Destination+"/check", nil)},
+		[]request{
+			may(http.MethodPost, "sync/team-a/db", nil), may(http.MethodPost, "destinations/"+harness.Destination+"/check", nil),
+			may(http.MethodPost, "destinations/"+harness.Destination+"/plan", map[string]any{"custom_tags": "a=b"}),
+		},
 	)))
 }
 
@@ -274,8 +290,9 @@ func platformOperator(r harness.Replication) []request {
 		may(http.MethodPost, "rekey/team-a/db", map[string]any{"kms_key_id": emulator.ExampleKMSKeyID, "remote_name": "team-a_db-2"}),
 	})
 	return append(allowed, forbidden(slices.Concat(
-		writes("team-a/db"), reads("team-a/db"), deletions("team-a/db"), ofTheAdmin(r.Cloud.Settings()),
+		writes("team-a/db"), reads("team-a/db"), deletions("team-a/db"), planned("team-a/db"), ofTheAdmin(r.Cloud.Settings()),
 		[]request{
+			may(http.MethodPost, "destinations/"+harness.Destination+"/plan", map[string]any{"custom_tags": "a=b"}),
 			may(http.MethodPost, "secrets/team-a/never", map[string]any{"tags": "a=b"}),
 			may(http.MethodPost, "secrets/team-a/db", map[string]any{"tags": "a=b", "value": "2"}),
 		},

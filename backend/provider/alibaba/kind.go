@@ -50,10 +50,11 @@ var Kind = provider.Kind{
 	}},
 	Credentials: credentialProducts,
 
-	Quotas:    quotasOf,
-	Account:   accountOf,
-	Open:      open,
-	Prototype: (*destination)(nil),
+	Quotas:       quotasOf,
+	OperationsOf: operationsOf,
+	Account:      accountOf,
+	Open:         open,
+	Prototype:    (*destination)(nil),
 }
 
 // maxData is the largest SecretData, in bytes: CreateSecret's page since 2025.

@@ -32,6 +32,7 @@ var Kind = provider.Kind{
 	CurrentLabel: stageCurrent,
 	Credentials:  products,
 	Quotas:       quotasOf,
+	OperationsOf: operationsOf,
 	Account:      accountOf,
 	Open:         open,
 	Prototype:    (*destination)(nil),

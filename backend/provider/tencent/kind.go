@@ -34,6 +34,7 @@ var Kind = provider.Kind{
 	CurrentVersionID: "SSM_Current",
 	Credentials:      products(),
 	Quotas:           quotasOf,
+	OperationsOf:     operationsOf,
 	Account:          accountOf,
 	Open:             open,
 	Prototype:        (*destination)(nil),
