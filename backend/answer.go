@@ -209,6 +209,7 @@ func encodeSettings(s engine.Settings) map[string]any {
 	put(fieldDescription, s.Description, s.Description != "")
 	put(fieldRemoteName, s.RemoteName, s.RemoteName != "")
 	put("remote_names", s.RemoteNames, len(s.RemoteNames) > 0)
+	put("current_version_ids", s.CurrentVersionIDs, len(s.CurrentVersionIDs) > 0)
 	put(fieldFormat, string(s.Format), s.Format != "")
 	put(fieldDeletionPolicy, string(s.DeletionPolicy), s.DeletionPolicy != "")
 	put(fieldPaused, true, s.Paused)

@@ -99,6 +99,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.keysPaths(),
 			b.jobPaths(),
 			b.remotePaths(),
+			b.importPaths(),
 			b.statusPaths(),
 			b.metricsPaths(),
 			b.configPaths(),

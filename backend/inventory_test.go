@@ -79,7 +79,7 @@ func TestTheInventorySaysWhatIsInTheCloudAndWhoseItIs(t *testing.T) {
 			m.write("secrets/mine", map[string]any{"value": "v", "destinations": c.destination, "description": "for the app"})
 			c.seed(t, "theirs", func(s *emulator.Secret) { s.Description = owner.For("another-mount", "x/y").Append("kept") })
 			c.seed(t, "lost", func(s *emulator.Secret) {
-				s.Description = owner.For(m.read("status").Data["mount_id"].(string), "gone/away").Append("")
+				s.Description = owner.For(fmt.Sprint(m.read("status").Data["mount_id"]), "gone/away").Append("")
 			})
 			c.seed(t, "rds", func(s *emulator.Secret) { s.Type = kinds.managed })
 			due := time.Now().Add(100 * time.Hour).UTC().Truncate(time.Second)

@@ -58,9 +58,10 @@ func listRemote(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fr
 		return nil, engine.Refusef("limit is %d; it has to be from 1 to %d", limit, mostListed)
 	}
 	q := engine.InventoryQuery{
-		Destination: d.Get(fieldType).(string) + "/" + d.Get(fieldName).(string), Owner: engine.RemoteOwner(d.Get(fieldOwner).(string)),
-		Versions: d.Get(fieldVersions).(bool), After: d.Get(fieldAfter).(string), Limit: limit,
+		Destination: textField(d, fieldType) + "/" + textField(d, fieldName), Owner: engine.RemoteOwner(textField(d, fieldOwner)),
+		After: textField(d, fieldAfter), Limit: limit,
 	}
+	assign(&q.Versions, given[bool](d, fieldVersions))
 	if q.Owner != "" && !slices.Contains(engine.RemoteOwners(), q.Owner) {
 		return nil, engine.Refusef("owner %q is unknown, possible are ours, another_mount, cloud_managed and unmanaged", q.Owner)
 	}

@@ -180,6 +180,14 @@ func (as *activities) busy(name, destination string) bool {
 	return p.running || p.doubt > 0
 }
 
+// working tells whether a convergence of the replica is under way.
+func (as *activities) working(name, slot string) bool {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.byName[name]
+	return a != nil && a.progress[slot] != nil && a.progress[slot].running
+}
+
 // end forgets the secret's activity and wakes who waits for it.
 func (as *activities) end(name string) {
 	as.mu.Lock()

@@ -58,9 +58,12 @@ type Change struct {
 	Implied  *payload.Format
 	Settings SettingsChange
 
-	// Retire, if set, decides what becomes of replicas that others take the place
-	// of.
-	Retire func(next *Secret)
+	// Amend, if set, changes in the secret's record what the settings don't say. It
+	// runs under the secret's lock.
+	Amend func(next *Secret) error
+
+	// Lane is whose work the change is; the zero one is people's.
+	Lane quota.Lane
 
 	// Removes is set when Request deletes the secret with all its versions.
 	Removes bool
@@ -89,6 +92,11 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 
 func (e *Engine) apply(ctx context.Context, c Change) (Changed, error) {
 	defer e.lock(c.Name)()
+	return e.applyLocked(ctx, c)
+}
+
+// applyLocked is apply for who holds the secret's lock.
+func (e *Engine) applyLocked(ctx context.Context, c Change) (Changed, error) {
 	before, err := e.begun(ctx, c.Name)
 	if err != nil {
 		return Changed{}, err
@@ -120,8 +128,15 @@ func (e *Engine) apply(ctx context.Context, c Change) (Changed, error) {
 	if err == nil && e.mayMove(c, next) && !kvstore.Failed(changed.Response, nil) {
 		next, changed.Generation, err = e.follow(ctx, next)
 	}
-	e.enqueueAll(next, quota.People)
+	e.enqueueAll(next, c.Lane)
 	return changed, err
+}
+
+func (c Change) amend(next *Secret) error {
+	if c.Amend == nil {
+		return nil
+	}
+	return c.Amend(next)
 }
 
 // mayMove tells whether a change that gives no value may change which replicas

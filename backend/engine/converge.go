@@ -36,6 +36,7 @@ type convergence struct {
 	otherForms []string
 	format     string // identifies how the value is encoded
 	due        time.Time
+	adopted    bool // the remote was made by others
 
 	have plan.Observed
 	// remembered is what an earlier engine left of the remote, until it was compared
@@ -157,10 +158,45 @@ func (c *convergence) look(ctx context.Context) error {
 		seen = plan.Seen(found, versions, c.have, service)
 		seen.Unmarked = unmarked && c.have.HoldsAll(seen.Versions)
 	}
+	before := c.have
 	c.have = seen
+	if err := c.recogniseAdopted(ctx, before); err != nil {
+		c.have.Known = false
+		return err
+	}
 	if err := c.identify(ctx, service); err != nil {
 		c.have.Known = false // the doubt stays
 		return err
+	}
+	return nil
+}
+
+// recogniseAdopted compares the pointer of a remote that was being marked with what
+// it held when it was adopted: neither its id nor the list of versions tells. If
+// that changed, nothing is written.
+func (c *convergence) recogniseAdopted(ctx context.Context, before plan.Observed) error {
+	pointer := c.want.PointerID
+	if _, there := c.have.Find(pointer); !there || !c.adopted || !before.Unmarked || before.Current.ID != pointer ||
+		!c.have.Unmarked && c.have.Owner() != c.want.Owner {
+		return nil
+	}
+	var value provider.Value
+	err := c.call(ctx, func(ctx context.Context) (err error) {
+		value, err = c.o.remote.Read(ctx, c.name, pointer)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case payload.Digest(c.e.mount.digestKey(), value) == before.Current.Digest:
+		c.have.Current = before.Current
+	case c.have.Unmarked:
+		c.have.Unmarked = false // it is left to those who made it
+	default:
+		return &provider.Error{
+			Class:   provider.ClassConflict,
+			Message: "the remote's current value was changed by others while it was adopted; import it again, or write the secret",
+		}
 	}
 	return nil
 }

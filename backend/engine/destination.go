@@ -82,6 +82,11 @@ func (d *Destination) pointer(kind provider.Kind) string {
 	return firstSet(d.CurrentVersionID, kind.CurrentVersionID)
 }
 
+// pointer is as [Destination.pointer], for one secret.
+func (s *Secret) pointer(d *Destination, kind provider.Kind) string {
+	return firstSet(s.Settings.CurrentVersionIDs[d.Ref()], d.pointer(kind))
+}
+
 // destinationRecord is how a destination is stored: the one place where its
 // credentials are plain text.
 type destinationRecord struct {

@@ -23,6 +23,7 @@ import (
 func (e *Engine) jobKinds() map[string]openJob {
 	return map[string]openJob{
 		jobResume: e.openResume,
+		jobImport: e.openImport,
 	}
 }
 

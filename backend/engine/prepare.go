@@ -22,6 +22,7 @@ import (
 // be written, and refuses what can't succeed.
 func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *Secret, data map[string]any, err error) {
 	next = before.clone()
+	next.Importing = false
 	next.Deleting = c.Removes && len(before.Replicas) > 0
 	if c.Removes {
 		return next, nil, nil
@@ -37,7 +38,7 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 		return nil, nil, err
 	}
 	data = c.Data
-	settles := !c.Settings.IsZero() && !c.Settings.PausesOnly()
+	settles := c.Amend != nil || !c.Settings.IsZero() && !c.Settings.PausesOnly()
 	if data == nil && c.Patch == nil && c.CustomMetadata == nil && !settles {
 		return next, nil, nil
 	}
@@ -56,8 +57,8 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 		}),
 		custom: sync.OnceValues(func() (map[string]string, error) { return e.customMetadata(ctx, c) }),
 	})
-	if err == nil && c.Retire != nil {
-		c.Retire(next)
+	if err == nil {
+		err = c.amend(next)
 	}
 	return next, data, err
 }

@@ -106,6 +106,7 @@ func (c *convergence) work(ctx context.Context, s *Secret, meta *kvstore.Metadat
 		return outcome{}, err
 	}
 	out.err = c.run(ctx, replica.Verify)
+	out.err = c.showWayOut(out.err)
 	out.observed, out.tags, out.format, out.presence = c.have, c.tagsFailure, c.format, c.want.Presence
 	out.due = c.due
 	out.term = replica.Term
@@ -121,7 +122,8 @@ func (e *Engine) convergence(o *opened, values *readOnce, s *Secret, meta *kvsto
 	replica := s.Replicas[slot]
 	c := &convergence{
 		e: e, o: o, values: values, name: replica.RemoteName, slot: slot, have: replica.Observed, tagsFailure: replica.TagsFailure,
-		secret: s.Name, doubtful: doubtful, newest: plan.VersionNumber{Incarnation: s.Incarnation},
+		adopted: replica.AdoptedBy != "",
+		secret:  s.Name, doubtful: doubtful, newest: plan.VersionNumber{Incarnation: s.Incarnation},
 	}
 	c.have.Known = c.have.Known && !doubtful
 	if meta != nil {
@@ -246,7 +248,7 @@ func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica 
 		live = meta.Newest(time.Now())
 	}
 	c.want = plan.Desired{
-		Owner: owner.For(e.mount.ID, s.Name), PointerID: d.pointer(c.o.kind), History: !d.NoVersionHistory,
+		Owner: owner.For(e.mount.ID, s.Name), PointerID: s.pointer(d, c.o.kind), History: !d.NoVersionHistory,
 	}
 	if replica.Removal != nil {
 		c.want.Presence, c.want.DeleteAfter = replica.Removal.presence()

@@ -153,6 +153,9 @@ type Secret struct {
 	// Deleting is set before the KV store is asked to delete the secret, which
 	// takes it several steps: a deletion that was broken off is completed.
 	Deleting bool `json:"deleting,omitempty"`
+	// Importing is set while several versions are brought in from a cloud, until
+	// the last one: the import goes on from there if it was broken off.
+	Importing bool `json:"importing,omitempty"`
 	// Forms are the formats that follow from how values were written, oldest
 	// first: each holds from a version on.
 	Forms    []form   `json:"implied_formats,omitempty"`
@@ -210,7 +213,7 @@ func (s *Secret) equal(other *Secret) bool { return reflect.DeepEqual(s, other) 
 
 // isEmpty tells whether there is nothing in it worth keeping.
 func (s *Secret) isEmpty() bool {
-	return s.Incarnation <= 1 && s.Born.IsZero() && len(s.Replicas)+len(s.Released) == 0 && s.Settings.isZero() && len(s.Forms) == 0
+	return !s.Importing && s.Incarnation <= 1 && s.Born.IsZero() && len(s.Replicas)+len(s.Released) == 0 && s.Settings.isZero() && len(s.Forms) == 0
 }
 
 // State is where a replica is between Vault and its destination.
@@ -237,6 +240,9 @@ type Replica struct {
 	// Verify asks for the remote to be looked at once more when it is in sync,
 	// since another replica is given up for it.
 	Verify bool `json:"verify,omitempty"`
+	// AdoptedBy is the job that took over the remote secret, "" if it was made for
+	// this mount.
+	AdoptedBy string `json:"adopted_by,omitempty"`
 	// Term is that of the engine that last saw or made the remote, see guard.go.
 	Term term `json:"term,omitempty"`
 	// Ahead is set when the remote holds what Vault doesn't know, and Undecided when
@@ -281,14 +287,17 @@ type Failure struct {
 
 // Settings are what can be set on a secret itself.
 type Settings struct {
-	Destinations   []string          `json:"destinations,omitempty"` // sorted
-	KMSKeyIDs      map[string]string `json:"kms_key_ids,omitempty"`  // by destination
-	Tags           map[string]string `json:"tags,omitempty"`
-	Description    string            `json:"description,omitempty"`
-	RemoteName     string            `json:"remote_name,omitempty"`
-	RemoteNames    map[string]string `json:"remote_names,omitempty"` // by destination, before RemoteName
-	Format         payload.Format    `json:"format,omitempty"`
-	DeletionPolicy DeletionPolicy    `json:"deletion_policy,omitempty"`
+	Destinations []string          `json:"destinations,omitempty"` // sorted
+	KMSKeyIDs    map[string]string `json:"kms_key_ids,omitempty"`  // by destination
+	Tags         map[string]string `json:"tags,omitempty"`
+	Description  string            `json:"description,omitempty"`
+	RemoteName   string            `json:"remote_name,omitempty"`
+	RemoteNames  map[string]string `json:"remote_names,omitempty"` // by destination, before RemoteName
+	// CurrentVersionIDs are the version ids that always hold the current value, by
+	// destination, before the destination's: those that readers of an adopted secret use.
+	CurrentVersionIDs map[string]string `json:"current_version_ids,omitempty"`
+	Format            payload.Format    `json:"format,omitempty"`
+	DeletionPolicy    DeletionPolicy    `json:"deletion_policy,omitempty"`
 	// Paused stops every remote change of the secret.
 	Paused bool `json:"paused,omitempty"`
 }
@@ -297,11 +306,12 @@ func (s Settings) clone() Settings {
 	s.Destinations = append([]string(nil), s.Destinations...)
 	s.KMSKeyIDs = maps.Clone(s.KMSKeyIDs)
 	s.RemoteNames = maps.Clone(s.RemoteNames)
+	s.CurrentVersionIDs = maps.Clone(s.CurrentVersionIDs)
 	s.Tags = maps.Clone(s.Tags)
 	return s
 }
 
 func (s Settings) isZero() bool {
-	return len(s.Destinations) == 0 && len(s.KMSKeyIDs) == 0 && len(s.RemoteNames) == 0 && len(s.Tags) == 0 &&
+	return len(s.Destinations) == 0 && len(s.KMSKeyIDs) == 0 && len(s.RemoteNames) == 0 && len(s.CurrentVersionIDs) == 0 && len(s.Tags) == 0 &&
 		s.Description == "" && s.RemoteName == "" && s.Format == "" && s.DeletionPolicy == "" && !s.Paused
 }

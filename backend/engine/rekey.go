@@ -57,10 +57,11 @@ func (e *Engine) Rekey(ctx context.Context, r Rekey) (Changed, error) {
 		return Changed{}, err
 	}
 	former := formerSlot(ref, replica.RemoteName)
-	change.Retire = func(next *Secret) {
+	change.Amend = func(next *Secret) error {
 		if old := next.Replicas[former]; old != nil && old.Removal != nil && removal != nil {
 			old.Removal.Policy, old.Removal.WindowDays = firstSet(r.Retire, removal.Policy), removal.WindowDays
 		}
+		return nil
 	}
 	return e.Apply(ctx, change)
 }

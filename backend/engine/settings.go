@@ -36,14 +36,17 @@ type SettingsChange struct {
 	KMSKeyIDs    *map[string]string
 	// KMSKeyAt and RemoteNameAt set what holds at single destinations, and leave
 	// others.
-	KMSKeyAt       map[string]string
-	RemoteNameAt   map[string]string
-	Tags           *map[string]string
-	Description    *string
-	RemoteName     *string
-	Format         *payload.Format
-	DeletionPolicy *DeletionPolicy
-	Paused         *bool
+	KMSKeyAt     map[string]string
+	RemoteNameAt map[string]string
+	// CurrentVersionAt names the version id with the current value at single
+	// destinations.
+	CurrentVersionAt map[string]string
+	Tags             *map[string]string
+	Description      *string
+	RemoteName       *string
+	Format           *payload.Format
+	DeletionPolicy   *DeletionPolicy
+	Paused           *bool
 }
 
 // IsZero tells whether nothing is changed.
@@ -86,6 +89,7 @@ func (c SettingsChange) apply(s Settings, byRules []string) (Settings, error) {
 		gone := func(destination, _ string) bool { return !slices.Contains(all, destination) }
 		maps.DeleteFunc(s.KMSKeyIDs, gone)
 		maps.DeleteFunc(s.RemoteNames, gone)
+		maps.DeleteFunc(s.CurrentVersionIDs, gone)
 	}
 	if c.KMSKeyID != nil && c.KMSKeyIDs != nil {
 		return s, Refusef("both kms_key_id and kms_key_ids are given; give kms_key_id for one destination or kms_key_ids for several")
@@ -104,21 +108,12 @@ func (c SettingsChange) apply(s Settings, byRules []string) (Settings, error) {
 			}
 		}
 	}
-	for destination, key := range c.KMSKeyAt {
-		if s.KMSKeyIDs == nil {
-			s.KMSKeyIDs = map[string]string{}
-		}
-		s.KMSKeyIDs[destination] = key
-	}
+	s.KMSKeyIDs = withAt(s.KMSKeyIDs, c.KMSKeyAt)
 	if c.RemoteName != nil {
 		s.RemoteNames = nil
 	}
-	for destination, name := range c.RemoteNameAt {
-		if s.RemoteNames == nil {
-			s.RemoteNames = map[string]string{}
-		}
-		s.RemoteNames[destination] = name
-	}
+	s.RemoteNames = withAt(s.RemoteNames, c.RemoteNameAt)
+	s.CurrentVersionIDs = withAt(s.CurrentVersionIDs, c.CurrentVersionAt)
 	maps.DeleteFunc(s.KMSKeyIDs, func(_, key string) bool { return key == "" })
 	if c.Description != nil && owner.Imitates(*c.Description) {
 		return s, Refusef("description: it holds an ownership mark, which is this engine's to write")
@@ -132,6 +127,15 @@ func (c SettingsChange) apply(s Settings, byRules []string) (Settings, error) {
 		s.Tags = maps.Clone(*c.Tags)
 	}
 	return s, nil
+}
+
+// withAt is a setting by destination with changes for single ones.
+func withAt(setting, changes map[string]string) map[string]string {
+	if setting == nil && len(changes) > 0 {
+		setting = map[string]string{}
+	}
+	maps.Copy(setting, changes)
+	return setting
 }
 
 func set[T any](field, change *T) {

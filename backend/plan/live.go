@@ -137,7 +137,7 @@ func historySteps(want Desired, have Observed, can provider.Abilities, limits pr
 		return nil, nil // equal content makes no version
 	case !found:
 		room, refusal := makeRoom(want, have, can, limits, gone)
-		return append(room, Step{Action: PutVersion, VersionID: want.Version.ID(), Version: want.Version}), refusal
+		return append(room, Step{Action: PutVersion, VersionID: have.freeID(want.Version), Version: want.Version}), refusal
 	case kept.Digest == "":
 		// Putting it again succeeds if it holds the value; if it holds another,
 		// somebody made it who isn't us as we are now.

@@ -113,8 +113,11 @@ func Seen(s provider.Secret, versions []provider.Version, before Observed, servi
 		if found && (before.Known || service.CurrentLabel != "") {
 			kept.Digest = old.Digest
 		}
-		if kept.Version = ParseVersionID(v.ID); service.AssignsIDs {
+		switch kept.Version = ParseVersionID(v.ID); {
+		case service.AssignsIDs:
 			kept.Version = old.Version
+		case old.Version.Number > 0: // of one that was adopted the id tells nothing
+			kept.Version = VersionNumber{Number: old.Version.Number, Incarnation: old.Version.incarnation()}
 		}
 		seen.Versions = append(seen.Versions, kept)
 		if service.CurrentLabel != "" && slices.Contains(v.Labels, service.CurrentLabel) {
@@ -321,4 +324,16 @@ func (o Observed) HoldsAll(versions []Version) bool {
 		_, known := o.version(v.ID)
 		return !known
 	})
+}
+
+// NewestIncarnation is the highest incarnation that an id among them tells of; 0
+// if none has the form of ours.
+func NewestIncarnation(versions []provider.Version) int {
+	newest := 0
+	for _, v := range versions {
+		if number := ParseVersionID(v.ID); number.Number > 0 {
+			newest = max(newest, number.incarnation())
+		}
+	}
+	return newest
 }

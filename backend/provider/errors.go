@@ -47,7 +47,7 @@ var classRules = map[Class]classRule{
 	ClassNotFound:    {true, false, "nothing: the replica is looked at again and made anew"},
 	ClassExists:      {true, false, "nothing: the remote secret is looked at before the next try"},
 	ClassConflict:    {false, true, "look at the remote secret; when it is as it should be, sync the secret"},
-	ClassOwnership:   {false, false, "choose another remote_name, or remove or rename the remote secret if it isn't needed, then sync the secret"},
+	ClassOwnership:   {false, false, "take it over by an import with adopt=true if it is this secret's; otherwise choose another remote_name, or remove or rename the remote secret, then sync the secret"},
 	ClassLimit:       {false, true, "raise the quota at the cloud or delete what isn't needed there, then sync the secret"},
 	ClassInvalid:     {false, false, "change the secret or its settings as the message says"},
 	ClassKMS:         {false, true, "make the KMS key usable for the destination's credentials, or choose another, then sync the secret"},

@@ -38,6 +38,13 @@ var fields = map[string]field{
 	"DestinationName": func(f *Fields) string { return f.DestinationName },
 }
 
+// pathFields are those of a path_template.
+var pathFields = map[string]field{
+	"RemoteName":      func(f *Fields) string { return f.RemoteName },
+	"DestinationType": fields["DestinationType"],
+	"DestinationName": fields["DestinationName"],
+}
+
 // compile takes the text apart. It is read by the parser of text/template but
 // not executed by that package: only what is listed here exists, arguments are
 // checked before anything is stored, and nothing can grow without bound.
@@ -121,9 +128,9 @@ func (t *Template) operand(node parse.Node) (expression, error) {
 		return literal(node.Text), nil
 	case *parse.FieldNode:
 		name := strings.Join(node.Ident, ".")
-		get, ok := fields[name]
+		get, ok := t.known[name]
 		if !ok {
-			return nil, fmt.Errorf("field .%s is unknown, possible are .%s", name, strings.Join(FieldNames(), ", ."))
+			return nil, fmt.Errorf("field .%s is unknown, possible are .%s", name, strings.Join(sortedKeys(t.known), ", ."))
 		}
 		t.keyed = t.keyed || name == "SecretKey"
 		return get, nil

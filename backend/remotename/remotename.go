@@ -37,6 +37,8 @@ type Fields struct {
 	SecretKey       string // "" unless each key of the secret has a replica of its own
 	DestinationType string
 	DestinationName string
+	// RemoteName is for [Path] alone.
+	RemoteName string
 }
 
 // Template is a parsed secret_name_template. It may be used by several
@@ -45,13 +47,14 @@ type Template struct {
 	text  string
 	parts []expression
 	keyed bool
+	known map[string]field
 }
 
 // Parse reads a template: text, and {{ }} with fields, functions and pipes in
 // the syntax of Go's text/template. An error names what is wrong and lists what
 // is possible.
 func Parse(text string) (*Template, error) {
-	t := &Template{text: text}
+	t := &Template{text: text, known: fields}
 	if err := t.compile(); err != nil {
 		return nil, fmt.Errorf("secret_name_template: %w", err)
 	}
@@ -166,7 +169,7 @@ func CheckText(text string) error {
 }
 
 func parseText(text string) (*Template, error) {
-	t := &Template{text: text}
+	t := &Template{text: text, known: fields}
 	if err := t.compile(); err != nil {
 		return nil, err
 	}
@@ -174,4 +177,27 @@ func parseText(text string) (*Template, error) {
 		return nil, errors.New(".SecretKey has no value here; use .SecretPath or .SecretBaseName")
 	}
 	return t, nil
+}
+
+// Path is a parsed path_template: it makes the name of a secret from the one of a
+// remote secret.
+type Path struct{ template *Template }
+
+// ParsePath reads a template with the fields RemoteName, DestinationType and
+// DestinationName and the functions of all templates.
+func ParsePath(text string) (Path, error) {
+	t := &Template{text: text, known: pathFields}
+	if err := t.compile(); err != nil {
+		return Path{}, fmt.Errorf("path_template: %w", err)
+	}
+	return Path{t}, nil
+}
+
+// Execute returns the name for the fields.
+func (p Path) Execute(f Fields) (string, error) {
+	name, err := p.template.expand(&f)
+	if err != nil {
+		return "", fmt.Errorf("path_template: %w", err)
+	}
+	return name, nil
 }

@@ -86,6 +86,12 @@ path "cloudsync/remote/*" {
   capabilities = ["list"]
 }
 
+# Bringing secrets of a cloud into Vault. This writes secrets of every name that
+# allowed_paths of the destination allows; the values aren't shown.
+path "cloudsync/import/*" {
+  capabilities = ["update"]
+}
+
 # Long work that somebody asked for: how far it is, and what came of it, and its end.
 path "cloudsync/jobs" {
   capabilities = ["list"]

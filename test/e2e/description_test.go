@@ -93,6 +93,9 @@ var descriptions = []described{
 	{path: "lookup/{type}/{name}", get: "cloudsync-look-up-remote-name"},
 	{path: "keys", get: "cloudsync-read-kms-keys"},
 	{path: "remote/{type}/{name}/", get: "cloudsync-list-remote-secrets"},
+	{path: "import/{type}/{name}", post: "cloudsync-import-secrets", fields: []string{
+		"match", "exclude", "path_template", "prefix", "adopt", "dry_run", "on_conflict", "versions", "destinations", "guard", "wait",
+	}},
 	{path: "jobs/", get: "cloudsync-list-jobs"},
 	{path: "jobs/{id}", get: "cloudsync-read-job", delete: "cloudsync-delete-job"},
 	{path: "jobs/{id}/cancel", post: "cloudsync-cancel-job"},
@@ -196,6 +199,7 @@ func TestPathHelpDescribesEveryPath(t *testing.T) {
 		"lookup/tencent-ssm/x":             {"remote_name", "secret", "no remote call"},
 		"keys":                             {"kms_key_id", "after", "limit"},
 		"remote/tencent-ssm/x":             {"owner", "versions", "never a value"},
+		"import/tencent-ssm/x":             {"path_template", "on_conflict", "mark of this mount"},
 		"jobs/x":                           {"after", "result", "report"},
 		"rollback/x":                       {"version"},
 		"sync/x":                           {"wait"},
