@@ -4,8 +4,8 @@
 package alibaba
 
 import (
-	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -22,19 +22,27 @@ import (
 // trouble, the documents say.
 const longestRotation = 15 * time.Minute
 
-// rotationTask is a rotation that was asked for: the id of its version, and when
-// by the service's clock.
+// rotationTask is a rotation that was asked for: the id of its version, when it was
+// by the service's clock, and what the service told of the credential before.
 type rotationTask struct {
 	versionID string
 	asked     time.Time
+	last      time.Time // rotation before; zero if there was none
+	invalid   bool      // the last one had failed
 }
 
-func (t rotationTask) id() string { return t.versionID + "@" + strconv.FormatInt(t.asked.Unix(), 10) }
+func (t rotationTask) id() string {
+	return fmt.Sprintf("%s@%d@%s@%t", t.versionID, t.asked.Unix(), t.last.Format(time.RFC3339), t.invalid)
+}
 
-func parseTask(id string) (rotationTask, bool) {
-	versionID, asked, _ := strings.Cut(id, "@")
-	at, err := strconv.ParseInt(asked, 10, 64)
-	return rotationTask{versionID, time.Unix(at, 0)}, err == nil && versionID != ""
+func parseTask(id string) (t rotationTask, valid bool) {
+	parts := strings.Split(id, "@")
+	if len(parts) != 4 || parts[0] == "" {
+		return t, false
+	}
+	asked, err := strconv.ParseInt(parts[1], 10, 64)
+	t = rotationTask{parts[0], time.Unix(asked, 0), parseTime(parts[2]), parts[3] == "true"}
+	return t, err == nil
 }
 
 // serviceTime is the service's time of an answer, or ours if it doesn't tell.
@@ -45,19 +53,26 @@ func serviceTime(header http.Header) time.Time {
 	return time.Now().Truncate(time.Second)
 }
 
-// RotateCredential implements provider.CredentialIssuer by RotateSecret. The token
-// becomes the id of the new version, and the service ignores an id that is there.
-// While another rotation is under way the call succeeds and has no effect.
+// RotateCredential implements provider.CredentialIssuer by RotateSecret, after a look
+// by DescribeSecret: what had failed before mustn't be taken for the failure of
+// this rotation. The token becomes the id of the new version, and the service
+// ignores an id that is there. While another rotation is under way the call
+// succeeds and has no effect.
 func (d *destination) RotateCredential(ctx context.Context, name, token string) (provider.CredentialTask, error) {
+	none := provider.CredentialTask{}
+	before, _, err := d.describeCredential(ctx, name)
+	if err != nil {
+		return none, err
+	}
 	request := kms.CreateRotateSecretRequest()
 	request.SecretName = name
 	request.VersionId = token
 	answer := kms.CreateRotateSecretResponse()
 	header, err := d.exchange(ctx, request, answer)
 	if err != nil {
-		return provider.CredentialTask{}, d.explainCredential(ctx, name, err)
+		return none, d.explainCredential(ctx, name, err)
 	}
-	task := rotationTask{token, serviceTime(header)}
+	task := rotationTask{token, serviceTime(header), parseTime(before.LastRotationDate), before.AutomaticRotation == rotationInvalid}
 	return provider.CredentialTask{Name: name, ID: task.id(), RequestID: answer.RequestId}, nil
 }
 
@@ -94,12 +109,11 @@ func (t rotationTask) madeIn(versions []provider.CredentialVersion) bool {
 
 // status goes by what the service tells of a credential without the version.
 func (t rotationTask) status(answer *kms.DescribeSecretResponse, now time.Time) provider.TaskStatus {
-	// A failure from before the rotation isn't its own.
-	updated := cmp.Or(parseTime(answer.UpdateTime), t.asked)
+	failed := answer.AutomaticRotation == rotationInvalid && (!t.invalid || parseTime(answer.UpdateTime).After(t.asked))
 	switch {
-	case answer.AutomaticRotation == rotationInvalid && !updated.Before(t.asked):
+	case failed:
 		return provider.TaskStatus{State: provider.TaskFailed, Code: rotationInvalid, Message: adviceRotation}
-	case parseTime(answer.LastRotationDate).After(t.asked):
+	case !parseTime(answer.LastRotationDate).Equal(t.last):
 		return provider.TaskStatus{State: provider.TaskSucceeded} // it was taken for one that was under way
 	case now.Sub(t.asked) >= longestRotation:
 		return provider.TaskStatus{

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,31 +114,62 @@ func (f initial) fault() error {
 	return errors.New("initial_credentials have to be " + form + ", each a text that isn't empty")
 }
 
-// initialSecrets is what no error about a creation may quote.
+// openParts are the parts of logins that an error may quote, since it has to say what
+// it is about.
+var openParts = []string{"AccountName", "UserName", "AccessKeyId"}
+
+// initialSecrets is what no error about a creation may quote: the logins as they
+// were given and as they are sent, and each part by itself. The names of parts, and
+// what is open, are blotted out in the former, lest every text with such a word
+// were taken for a quotation.
 func initialSecrets(n provider.NewCredential, data string) []provider.Value {
-	secrets := []provider.Value{provider.Text(n.Initial.Reveal()), provider.Text(data)}
-	var visit func(any)
-	visit = func(value any) {
+	var words []string
+	for _, form := range [][]loginPart{accountLogin, keyLogin, serverLogin, sshLogin} {
+		for _, part := range form {
+			words = append(words, part.api, part.common)
+		}
+	}
+	words = append(words, "AccessKeys", "Accounts")
+	var secrets []provider.Value
+	var visit func(part string, value any)
+	visit = func(part string, value any) {
 		switch value := value.(type) {
 		case string:
-			secrets = append(secrets, provider.Text(value))
+			if slices.Contains(openParts, part) {
+				words = append(words, value)
+			} else {
+				secrets = append(secrets, provider.Text(value))
+			}
 		case []any:
 			for _, item := range value {
-				visit(item)
+				visit(part, item)
 			}
 		case map[string]any:
 			for member, item := range value {
-				if member != "AccountName" && member != "UserName" {
-					visit(item)
-				}
+				visit(member, item)
 			}
 		}
 	}
 	var parsed any
 	if json.Unmarshal([]byte(data), &parsed) == nil {
-		visit(parsed)
+		visit("", parsed)
+	}
+	for _, text := range []string{n.Initial.Reveal(), data} {
+		for _, word := range words {
+			text = strings.ReplaceAll(text, word, blotted(word))
+		}
+		secrets = append(secrets, provider.Text(text))
 	}
 	return secrets
+}
+
+// blotted is a word of which three characters are left at each end.
+func blotted(word string) string {
+	const left = 3
+	if len(word) <= 2*left {
+		return word
+	}
+	return word[:left] + strings.Repeat("\x00", len(word)-2*left) + word[len(word)-left:]
 }
 
 // credentialFields are the parts of a value by common names; none if it isn't a

@@ -64,6 +64,7 @@ func credentialFixture(tb testing.TB, server *emulated.Server) *providertest.Cre
 		},
 		SynchronousCreation: true,
 		FailNext:            func() { emulatortest.AddFault(tb, server, emulator.Fails("Rotation", "InternalFailure")) },
+		LoseRotation:        func() { emulatortest.AddFault(tb, server, emulator.LostReply("RotateSecret")) },
 		Elapse:              func(d time.Duration) { pass(server, d) },
 	}
 	for _, what := range []string{"one database account", "two database accounts", "a RAM user", "a server's password", "a Redis account", "a PolarDB account"} {

@@ -47,7 +47,7 @@ func (s *Server) begin(next *secret, versionID string, at time.Time) {
 func (s *Server) finish(next *secret, at time.Time) {
 	m := next.Managed
 	r := m.Pending
-	m.Pending = nil
+	m.Pending, next.Updated = nil, at
 	if r.Fails {
 		// The schedule stops.
 		m.Invalid = !s.CurrentSwitches().QuietFailures || m.Enabled
@@ -63,7 +63,7 @@ func (s *Server) finish(next *secret, at time.Time) {
 	next.Versions = append(next.Versions, version{ID: r.VersionID, Data: value, Created: at})
 	next.mark(labelCurrent, r.VersionID)
 	next.evict(maxVersions)
-	m.Spare, m.Invalid, m.LastRotation, next.Updated = "", false, at, at
+	m.Spare, m.Invalid, m.LastRotation = "", false, at
 	m.schedule(next.Created)
 }
 
