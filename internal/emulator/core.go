@@ -192,10 +192,10 @@ func (c *Core) work(r *Request, p Protocol, injected *Failure) (result any, fail
 	c.Clock.calls.RLock()
 	defer c.Clock.calls.RUnlock()
 	r.Now = c.Clock.Now().Add(r.skew)
-	if failure = p.Authenticate(r); failure != nil {
+	if failure := p.Authenticate(r); failure != nil {
 		return nil, failure, ending{code: failure.Code, refused: true}
 	}
-	if failure = c.Rates.admit(r, r.arrived); failure != nil {
+	if failure := c.Rates.admit(r, r.arrived); failure != nil {
 		return nil, failure, ending{code: failure.Code, throttled: true, refused: true}
 	}
 	if injected != nil {

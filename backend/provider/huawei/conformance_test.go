@@ -72,12 +72,18 @@ func TestConformsLive(t *testing.T) {
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	account.Transport = transport
-	providertest.Run(t, func(testing.TB) providertest.Fixture {
-		return providertest.Fixture{
-			Kind: huawei.Kind, Config: account, KMSKeyID: os.Getenv(prefix + "KMS_KEY_ID"),
-			LooksFirst: []string{providertest.OpChangeTags},
-		}
-	})
+	live := providertest.Fixture{
+		Kind: huawei.Kind, Config: account, KMSKeyID: os.Getenv(prefix + "KMS_KEY_ID"),
+		LooksFirst: []string{providertest.OpChangeTags},
+	}
+	if instance := os.Getenv(prefix + "RDS_INSTANCE_ID"); instance != "" {
+		live.Credentials = &providertest.CredentialFixture{SynchronousCreation: true, New: []provider.NewCredential{{
+			Product: "RDS-FG", InstanceID: instance, Initial: sensitive.NewString(os.Getenv(prefix + "ACCOUNT")),
+			Parameters: map[string]string{"rotation_func_urn": os.Getenv(prefix + "ROTATION_FUNC_URN")},
+		}}}
+		live.Tick = func() { time.Sleep(time.Second) } // the service's clock goes by itself
+	}
+	providertest.Run(t, func(testing.TB) providertest.Fixture { return live })
 }
 
 func fixture(tb testing.TB, server *emulated.Server, endpoint string) providertest.Fixture {
