@@ -139,6 +139,8 @@ func warning(status *engine.SecretStatus, r engine.ReplicaStatus) string {
 	switch r.State {
 	case engine.StateInSync, engine.StateWithdrawn:
 		return ""
+	case engine.StateHeld:
+		return subject + heldWarning(r)
 	case engine.StatePaused:
 		return subject + pauseWarning(status, r)
 	case engine.StatePending, engine.StateDeleting, engine.StateReleasing:

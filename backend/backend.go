@@ -104,6 +104,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.metricsPaths(),
 			b.configPaths(),
 			b.resumePaths(),
+			b.releaseHeldPaths(),
 			b.versionPaths(),
 			b.secretPaths(),
 			kvPaths,

@@ -237,6 +237,10 @@ func (g *generator) settings(name string) action {
 func (g *generator) addSettings(data map[string]any) {
 	if g.chance(0.5) {
 		data["destinations"] = g.someRefs()
+		data["delete"] = g.chance(0.3)
+	}
+	if g.chance(0.15) {
+		data["paused"] = g.chance(0.4)
 	}
 	if g.chance(0.3) {
 		data["description"] = fmt.Sprintf("description %d", g.IntN(1000))
@@ -284,7 +288,7 @@ func (g *generator) versionwise(name string) action {
 func (g *generator) configuration() action {
 	ref := pick(g, g.refs...)
 	a := action{kind: configures, ref: ref}
-	switch pick(g, "pause", "resume", "disable", "enable", "policy", "forget", "make", "delete", "tags", "format", "endpoint") {
+	switch pick(g, "pause", "resume", "disable", "enable", "policy", "forget", "make", "delete", "tags", "format", "endpoint", "brake", "release", "stop", "go on") {
 	case "pause":
 		a.step = update("config", map[string]any{"paused": true})
 	case "resume":
@@ -293,6 +297,14 @@ func (g *generator) configuration() action {
 		a.step = update("destinations/"+ref, map[string]any{"disabled": true})
 	case "enable":
 		a.step = update("destinations/"+ref, map[string]any{"disabled": false})
+	case "brake":
+		a.step = update("destinations/"+ref, map[string]any{"max_deletions_per_hour": pick(g, 0, 1, 50, -1)})
+	case "release":
+		a.step = update("release-held/"+ref, nil)
+	case "stop":
+		a.step = update("destinations/"+ref, map[string]any{"paused": true})
+	case "go on":
+		a.step = update("destinations/"+ref, map[string]any{"paused": false})
 	case "tags":
 		a.step = update("destinations/"+ref, map[string]any{"custom_tags": map[string]any{"team": fmt.Sprint(g.IntN(3))}})
 	case "format":

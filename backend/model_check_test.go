@@ -262,6 +262,10 @@ func (w *world) compare(p *place, v truth) (wrong []string) {
 	}
 	got := p.readable(remote, p.kind.CurrentVersionID)
 	if v.live == 0 {
+		secret, _ := p.region.Secret(remote)
+		if _, mark := owner.Split(secret.Description); p.seen.left[remote] && mark != w.mark(v.name) {
+			got = nil // it was given up before, and nothing has made the name its own since
+		}
 		if replica["state"] != "withdrawn" || got != nil {
 			wrong = append(wrong, fmt.Sprintf("has no live version; its replica is %v (%v), readers get %v", replica["state"], replica["error"], shown(got)))
 		}

@@ -128,13 +128,26 @@ var faultyOperations = map[string]faultyOperation{
 	"deleted metadata":           {do: []step{remove("metadata/s")}},
 
 	// The mount and its destinations.
-	"a pause":                 {do: []step{update("config", map[string]any{"paused": true}), update("secrets/s", value(two))}, s: text(two)},
-	"the end of a pause":      {before: paused, do: []step{update("config", map[string]any{"paused": false})}, s: text(two)},
-	"a new destination":       {do: []step{{path: "two"}, update("secrets/s", map[string]any{"destinations": "memory/main,memory/two"})}, s: text(one)},
-	"tags of a destination":   {do: []step{update("destinations/memory/main", map[string]any{"custom_tags": "a=b"})}, s: text(one)},
-	"a form of a destination": {do: []step{update("destinations/memory/main", map[string]any{"format": "json"})}, s: text(one)},
-	"a moved destination":     {do: []step{update("destinations/memory/main", map[string]any{"endpoint": "https://elsewhere.example"})}, s: text(one)},
-	"a disabled destination":  {do: []step{update("destinations/memory/main", map[string]any{"disabled": true}), update("secrets/s", value(two))}, s: text(two)},
+	"a pause":                      {do: []step{update("config", map[string]any{"paused": true}), update("secrets/s", value(two))}, s: text(two)},
+	"the end of a pause by resume": {before: paused, do: []step{update("resume", nil)}, s: text(two)},
+	"a paused secret":              {do: []step{update("secrets/s", map[string]any{"value": two, "paused": true}), update("secrets/s", map[string]any{"paused": false})}, s: text(two)},
+	"a paused destination":         {do: []step{update("destinations/memory/main", map[string]any{"paused": true}), update("secrets/s", value(two)), update("destinations/memory/main", map[string]any{"paused": false})}, s: text(two)},
+	"a deletion that is held":      {before: doBefore(braked), do: []step{remove("secrets/s")}},
+	"a withdrawal that is held":    {before: doBefore(braked), do: []step{remove("data/s")}, s: text("")},
+	"a held deletion that goes on": {before: doBefore(braked, remove("secrets/s")), do: []step{update("release-held/memory/main", nil)}},
+	"a held deletion and a new beginning": {
+		before: doBefore(braked, remove("secrets/s")),
+		do:     []step{update("secrets/s", map[string]any{"value": two, "destinations": "memory/main"})}, s: text(two),
+	},
+	"a held withdrawal that is taken back": {before: doBefore(braked, remove("data/s")), do: []step{update("undelete/s", map[string]any{"versions": "1"})}, s: text(one)},
+	"a destination taken away with delete": {do: []step{update("secrets/s", map[string]any{"destinations": "", "delete": true})}, s: text(one)},
+	"a rule deleted with delete":           {before: sentByRule, do: []step{{logical.DeleteOperation, "rules/all", map[string]any{"delete": true}}}},
+	"the end of a pause":                   {before: paused, do: []step{update("config", map[string]any{"paused": false})}, s: text(two)},
+	"a new destination":                    {do: []step{{path: "two"}, update("secrets/s", map[string]any{"destinations": "memory/main,memory/two"})}, s: text(one)},
+	"tags of a destination":                {do: []step{update("destinations/memory/main", map[string]any{"custom_tags": "a=b"})}, s: text(one)},
+	"a form of a destination":              {do: []step{update("destinations/memory/main", map[string]any{"format": "json"})}, s: text(one)},
+	"a moved destination":                  {do: []step{update("destinations/memory/main", map[string]any{"endpoint": "https://elsewhere.example"})}, s: text(one)},
+	"a disabled destination":               {do: []step{update("destinations/memory/main", map[string]any{"disabled": true}), update("secrets/s", value(two))}, s: text(two)},
 	"an enabled destination": {
 		before: doBeforeAtOnce(update("destinations/memory/main", map[string]any{"disabled": true}), update("secrets/s", value(two))),
 		do:     []step{update("destinations/memory/main", map[string]any{"disabled": false})}, s: text(two),
@@ -153,6 +166,14 @@ var faultyOperations = map[string]faultyOperation{
 		},
 		do: []step{update("sync/s", nil)}, s: text(two),
 	},
+}
+
+// braked lets no deletion at memory/main go on by itself.
+var braked = update("destinations/memory/main", map[string]any{"max_deletions_per_hour": 0})
+
+// sentByRule has another secret sent by a rule.
+func sentByRule(w *world) {
+	doBefore(update("rules/all", map[string]any{"match": "new", "destinations": "memory/main"}), update("secrets/new", value(three)))(w)
 }
 
 func doBeforeAtOnce(steps ...step) func(w *world) {

@@ -233,6 +233,38 @@ func (w *world) calm() (wrong []string) {
 			requests = append(requests, update("destinations/"+p.ref, map[string]any{"disabled": false}))
 		}
 	}
+	for _, p := range w.places {
+		if w.look("destinations/"+p.ref, nil) != nil {
+			requests = append(requests, update("destinations/"+p.ref, map[string]any{"paused": false, "max_deletions_per_hour": -1}))
+		}
+	}
+	for _, name := range w.names {
+		if w.isPaused(name) {
+			requests = append(requests, update("secrets/"+name, map[string]any{"paused": false}))
+		}
+	}
+	wrong = w.request(requests)
+	// What is under way may still come to be held.
+	time.Sleep(time.Hour)
+	w.revive()
+	requests = nil
+	for _, p := range w.places {
+		if w.look("destinations/"+p.ref, nil) != nil {
+			requests = append(requests, update("release-held/"+p.ref, nil))
+		}
+	}
+	return append(wrong, w.request(requests)...)
+}
+
+// isPaused tells whether a secret is paused itself.
+func (w *world) isPaused(name string) bool {
+	settings, _ := w.look("status/"+name, nil)["settings"].(map[string]any)
+	is, _ := settings["paused"].(bool)
+	return is
+}
+
+// request makes requests that must succeed, since nothing is in the way.
+func (w *world) request(requests []step) (wrong []string) {
 	for _, s := range requests {
 		if d := w.node.request(s.operation, s.path, s.data); !d.answered {
 			wrong = append(wrong, fmt.Sprintf("%s fails when nothing is in the way: %v %v", s.path, d.resp, d.err))

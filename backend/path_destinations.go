@@ -30,6 +30,7 @@ const (
 	fieldRecoveryWindowDays   = "recovery_window_days"
 	fieldAllowedPaths         = "allowed_paths"
 	fieldMaxRequestsPerSecond = "max_requests_per_second"
+	fieldMaxDeletionsPerHour  = "max_deletions_per_hour"
 	fieldDisabled             = "disabled"
 	fieldVersionHistory       = "version_history"
 	fieldCurrentVersionID     = "current_version_id"
@@ -141,8 +142,12 @@ func destinationFields(kind provider.Kind) map[string]*framework.FieldSchema {
 			kind.Limits.Window.MinDays, kind.Limits.Window.MaxDays, kind.Limits.Window.DefaultDays)},
 		fieldAllowedPaths:         {Type: framework.TypeCommaStringSlice, Description: "Globs on the names of secrets that may be sent here: * within a segment, ** across. Without any, all may."},
 		fieldMaxRequestsPerSecond: {Type: framework.TypeFloat, Description: "Most remote calls per second of this destination. 0 for no limit."},
-		fieldPaused:               {Type: framework.TypeBool, Description: "Stops every remote change here, also of work under way before its next call. Writes are accepted and stay pending until it is false again."},
-		fieldDisabled:             {Type: framework.TypeBool, Description: "Makes no remote call here. Writes are accepted and stay pending."},
+		fieldMaxDeletionsPerHour: {
+			Type: framework.TypeInt, Default: engine.DefaultMaxDeletionsPerHour,
+			Description: "How many secrets an hour may be deleted or withdrawn here; more are held until release-held lets them go on. 0 holds all, -1 none. Defaults to 50.",
+		},
+		fieldPaused:   {Type: framework.TypeBool, Description: "Stops every remote change here, also of work under way before its next call. Writes are accepted and stay pending until it is false again."},
+		fieldDisabled: {Type: framework.TypeBool, Description: "Makes no remote call here. Writes are accepted and stay pending."},
 	}
 	if kind.CurrentVersionID != "" {
 		fields[fieldVersionHistory] = &framework.FieldSchema{Type: framework.TypeBool, Default: true, Description: "Keep each version under an id of its own (v1, v2, ..) beside the current one. Without it an update is one call, and readers can't ask for older versions."}
@@ -231,6 +236,9 @@ func decodeDestination(kind provider.Kind, d *framework.FieldData, next *engine.
 	assign(&next.RecoveryWindowDays, given[int](d, fieldRecoveryWindowDays))
 	assign(&next.AllowedPaths, given[[]string](d, fieldAllowedPaths))
 	assign(&next.MaxRequestsPerSecond, given[float64](d, fieldMaxRequestsPerSecond))
+	if limit := given[int](d, fieldMaxDeletionsPerHour); limit != nil {
+		next.MaxDeletionsPerHour = limit
+	}
 	assign(&next.Disabled, given[bool](d, fieldDisabled))
 	assign(&next.Paused, given[bool](d, fieldPaused))
 	if d.Schema[fieldVersionHistory] != nil {
@@ -277,7 +285,8 @@ func readDestination(kind provider.Kind) handler {
 			fieldRegion: destination.Region, fieldEndpoint: destination.Endpoint, fieldCACert: destination.CACert,
 			fieldAuthMethod: destination.AuthMethod, fieldRecoveryWindowDays: destination.RecoveryWindowDays,
 			fieldAllowedPaths: listOf(destination.AllowedPaths), fieldMaxRequestsPerSecond: destination.MaxRequestsPerSecond,
-			fieldDisabled: destination.Disabled, fieldPaused: destination.Paused,
+			fieldMaxDeletionsPerHour: destination.DeletionsPerHour(),
+			fieldDisabled:            destination.Disabled, fieldPaused: destination.Paused,
 			"credentials": map[string]any{
 				fieldAccessKeyID:     destination.AccessKeyID != "",
 				fieldAccessKeySecret: destination.AccessKeySecret.IsSet(),

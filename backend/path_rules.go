@@ -41,6 +41,11 @@ func (b *backend) rulePaths() []*framework.Path {
 	planned[fieldLimit] = &framework.FieldSchema{Type: framework.TypeInt, Default: defaultLimit, Description: "How many changes to list at most, and how many refusals, up to 1000. Defaults to 100."}
 	planned[fieldAfter] = &framework.FieldSchema{Type: framework.TypeString, Description: "List changes of secrets after this one; the next of the page before."}
 	planned[fieldCalls] = &framework.FieldSchema{Type: framework.TypeBool, Description: "Plan the remote calls too, for the secrets that are listed. Reads their remotes."}
+	written := ruleFields()
+	written[fieldDelete] = &framework.FieldSchema{
+		Type: framework.TypeBool, Query: true,
+		Description: "Delete the replicas that the change takes away from a destination, by their deletion policy. By default they stay, without the mark.",
+	}
 	answer := ruleFields()
 	answer["sweep"] = field(framework.TypeMap, "How far the last change has come, while it isn't applied to all secrets: since, examined, affected.")
 	return []*framework.Path{
@@ -59,7 +64,7 @@ func (b *backend) rulePaths() []*framework.Path {
 		{
 			Pattern:        "rules/" + framework.GenericNameRegex(fieldName),
 			DisplayAttrs:   &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "rule"},
-			Fields:         ruleFields(),
+			Fields:         written,
 			ExistenceCheck: b.existence(ruleExists),
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.CreateOperation: write,
@@ -69,8 +74,8 @@ func (b *backend) rulePaths() []*framework.Path {
 					Summary: "Read a rule, and how far its last change has come.",
 				},
 				logical.DeleteOperation: &framework.PathOperation{
-					Callback: b.operation(deleteRule, fieldName), Responses: responds(nil), DisplayAttrs: display("delete", "rule"),
-					Summary: "Delete a rule; what only it sent stays at the clouds, without the mark.",
+					Callback: b.operation(deleteRule, fieldName, fieldDelete), Responses: responds(nil), DisplayAttrs: display("delete", "rule"),
+					Summary: "Delete a rule; what only it sent stays at the clouds, without the mark, or is deleted with delete=true.",
 				},
 			},
 			HelpSynopsis: "A rule: which secrets go where, and how they look there.",
@@ -145,7 +150,7 @@ func writeRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fra
 	if err != nil {
 		return nil, err
 	}
-	return warned(e.PutRule(ctx, r))
+	return warned(e.PutRule(ctx, r, d.Get(fieldDelete).(bool)))
 }
 
 func readRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
@@ -165,7 +170,7 @@ func readRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *fram
 }
 
 func deleteRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	return nil, e.DeleteRule(ctx, d.Get(fieldName).(string))
+	return nil, e.DeleteRule(ctx, d.Get(fieldName).(string), d.Get(fieldDelete).(bool))
 }
 
 func planRule(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {

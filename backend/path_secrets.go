@@ -71,6 +71,7 @@ func (b *backend) secretPaths() []*framework.Path {
 			fieldRemoteName:     {Type: framework.TypeString, Description: "Exact name of the remote secrets. By default it is derived from the secret's name."},
 			fieldFormat:         {Type: framework.TypeString, Description: "What clouds store: json (the whole data), raw (the string under the key value), binary (the base64 under the key value). By default it follows from how the value was written.", AllowedValues: []any{"json", "raw", "binary"}},
 			fieldDeletionPolicy: {Type: framework.TypeString, Description: "What deleting the secret does to its replicas: schedule (delete after the cloud's recovery window), force (at once), retain (leave them, without the mark).", AllowedValues: []any{"schedule", "force", "retain"}},
+			fieldDelete:         {Type: framework.TypeBool, Description: "With destinations: delete the replicas at those that are left out, by the deletion policy. By default they stay, without the mark."},
 			fieldPaused:         {Type: framework.TypeBool, Description: "Stops every remote change of this secret. Writes are accepted and stay pending until it is false again."},
 			fieldCAS:            casField,
 			fieldVersion:        {Type: framework.TypeInt, Description: "Version to read. Defaults to the newest.", Query: true},
@@ -154,7 +155,10 @@ func writeSecret(ctx context.Context, e *engine.Engine, req *logical.Request, d 
 	if err != nil {
 		return nil, err
 	}
-	change.Name = name
+	change.Name, change.Deletes = name, d.Get(fieldDelete).(bool)
+	if change.Deletes && change.Settings.Destinations == nil {
+		return nil, engine.Refusef("delete goes with destinations, whose list then leaves out where the replica is to be deleted; to delete the secret, use DELETE secrets/%s", name)
+	}
 	data, implied, err := writtenData(d)
 	if err != nil {
 		return nil, err
@@ -182,7 +186,7 @@ func changeSettings(ctx context.Context, e *engine.Engine, d *framework.FieldDat
 	}
 	if meta == nil && change.Settings.PausesOnly() {
 		// A pause may also hold up the replicas of a deleted secret.
-		if status, err := e.Status(ctx, change.Name); err != nil || status != nil && len(status.Replicas) > 0 {
+		if status, err := e.Status(ctx, change.Name); err != nil || status != nil && (len(status.Replicas) > 0 || status.Settings.Paused) {
 			if err != nil {
 				return nil, err
 			}
@@ -363,6 +367,10 @@ func apply(ctx context.Context, e *engine.Engine, d *framework.FieldData, change
 		resp.AddWarning(warning)
 	}
 	for _, destination := range changed.TakenAway {
+		if change.Deletes {
+			resp.AddWarning(fmt.Sprintf("destination %s: taken away from the secret; its remote secret is deleted by the deletion policy", destination))
+			continue
+		}
 		resp.AddWarning(fmt.Sprintf("destination %s: taken away from the secret; its remote secret stays as it is, without this mount's mark", destination))
 	}
 	return resp, nil

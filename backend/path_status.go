@@ -192,7 +192,9 @@ func encodeHealth(d engine.DestinationStatus) map[string]any {
 		queue[lane.String()] = d.Queue[lane]
 	}
 	health := map[string]any{
-		"queue": queue, "disabled": d.Disabled, "paused": d.Paused, "away": d.Away != nil, "credentials_refused": d.Refused != nil,
+		"queue": queue, "disabled": d.Disabled, "paused": d.Paused,
+		"held_since": encodeTime(d.HeldSince), "deletions_last_hour": d.Deletions, "max_deletions_per_hour": d.MaxDeletionsPerHour,
+		"away": d.Away != nil, "credentials_refused": d.Refused != nil,
 		"away_since": encodeTime(d.AwaySince), "slowed_rates": d.Slowed, "throttled_calls": d.Throttled,
 		"oldest_pending_since": encodeTime(d.PendingSince), "oldest_pending_age": age(d.PendingSince),
 	}
@@ -296,9 +298,16 @@ func encodeStatus(ctx context.Context, e *engine.Engine, status *engine.SecretSt
 func encodeReplica(r engine.ReplicaStatus) map[string]any {
 	replica := map[string]any{
 		"state": string(r.State), "paused_by": pauseLevels(r), "remote_name": r.RemoteName,
+		"held_since": "", "removal": "", "deletion_time": encodeTime(r.DeletionTime),
 		"version": r.Version, "remote_version": r.VersionID, "labels": append([]string{}, r.Labels...), "versions": encodeRemoteVersions(r.Versions),
 		"attempts": r.Attempts, "next_retry": encodeTime(r.NextRetry), "last_sync": encodeTime(r.LastSync),
 		"kms_key_id": r.KMSKeyID, "tags": r.Tags, "request_ids": append([]string{}, r.RequestIDs...),
+	}
+	if r.Held != nil {
+		replica["held_since"] = encodeTime(r.Held.Since)
+	}
+	if r.Removal != nil {
+		replica["removal"] = string(r.Removal.Policy)
 	}
 	if r.Failure != nil {
 		replica["error"] = encodeFailure(r.Failure)

@@ -4,6 +4,7 @@
 package backend
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func TestNothingIsSentDuringAPauseAndItsEndCatchesUp(t *testing.T) {
 			m.write("secrets/x", map[string]any{"value": "one", "destinations": "memory/main"})
 			m.write("secrets/other", map[string]any{"value": "one", "destinations": "memory/main"})
 			m.write(pause.path, map[string]any{"paused": true})
-			if got := m.await("x", "in_sync"); !slices.Equal(got["paused_by"].([]string), []string{pause.level}) {
+			if got := m.await("x", "in_sync"); fmt.Sprint(got["paused_by"]) != "["+pause.level+"]" {
 				t.Errorf("in sync, it is paused by %v", got["paused_by"])
 			}
 			region.ResetCalls()
@@ -43,7 +44,7 @@ func TestNothingIsSentDuringAPauseAndItsEndCatchesUp(t *testing.T) {
 			m.restart()
 			m.await("x", "paused")
 			m.write("sync/x", nil)
-			if got := m.must(logical.ListOperation, "status/", map[string]any{"state": "paused"}).Data["keys"]; !slices.Equal(got.([]string), []string{"x"}) {
+			if got := m.must(logical.ListOperation, "status/", map[string]any{"state": "paused"}).Data["keys"]; fmt.Sprint(got) != "[x]" {
 				t.Errorf("listed as paused are %v", got)
 			}
 			if got := m.counted("memory/main"); got["paused"] != 1 || got["in_sync"] != 1 {

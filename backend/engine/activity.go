@@ -49,6 +49,8 @@ type progress struct {
 	told       string    // the failure that was told last, see [Engine.tellFailure]
 	served     uint64    // the version that readers get
 	requestIDs []string  // of the last work that made calls
+	heldSince  time.Time // zero while it isn't held
+	admitted   bool      // it has leave to be taken from its readers
 }
 
 // done tells whether the replica is as it should be as of the generation.
@@ -59,7 +61,7 @@ func (p *progress) done(generation uint64) bool {
 // shown is the state as people are told it, as of the generation.
 func (p *progress) shown(generation uint64) State {
 	state := p.state
-	if p.settled != generation && !slices.Contains([]State{StateRetrying, StateDisabled, StatePaused}, state) {
+	if p.settled != generation && !slices.Contains([]State{StateRetrying, StateDisabled, StatePaused, StateHeld}, state) {
 		state = StatePending
 	}
 	if state == StatePending {
@@ -135,7 +137,9 @@ func (as *activities) note(s *Secret) {
 		if p == nil {
 			continue
 		}
-		p.unclaimed = replica.Refused != nil
+		if p.unclaimed = replica.Refused != nil; replica.Held != nil && p.state == StatePending {
+			p.state, p.heldSince = StateHeld, replica.Held.Since
+		}
 		p.leaving, p.served = replica.Removal.shown(), replica.Observed.Current.Version.Number
 		if p.told == "" && replica.Failure != nil {
 			p.told = telling(replica.State, replica.Failure)

@@ -58,6 +58,10 @@ type Change struct {
 	Implied  *payload.Format
 	Settings SettingsChange
 
+	// Deletes has the replicas deleted at destinations that Settings takes away from
+	// the secret; otherwise they stay, without the mark.
+	Deletes bool
+
 	// Amend, if set, changes in the secret's record what the settings don't say. It
 	// runs under the secret's lock.
 	Amend func(next *Secret) error

@@ -25,6 +25,10 @@ type convergence struct {
 	o    *opened
 	name string // of the remote secret
 	slot string
+	// leave is the brake's to take the secret from its readers, and held since when
+	// it has none.
+	leave *admission
+	held  *Held
 	// values is where the KV store reads during the convergence.
 	values *readOnce
 
@@ -245,6 +249,11 @@ func (c *convergence) identify(ctx context.Context, service plan.Service) error 
 // carryOut performs the steps until one fails.
 func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 	for _, step := range steps {
+		if takes(step) && c.dry == nil {
+			if err := c.take(ctx); err != nil {
+				return err
+			}
+		}
 		id, err := c.performOrNote(ctx, step)
 		if _, there := c.have.Find(step.VersionID); there && c.have.Looked && step.Action == plan.PutVersion && provider.ClassOf(err) == provider.ClassConflict {
 			return c.ahead(err.Error(), false) // another value has the id, which is never given twice

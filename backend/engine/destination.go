@@ -35,6 +35,7 @@ type Destination struct {
 	RecoveryWindowDays   int           // 0 for the service's default
 	AllowedPaths         []string      // globs on secret names; none allows all
 	MaxRequestsPerSecond float64       // 0 for no limit of our own
+	MaxDeletionsPerHour  *int          // nil for the default, [UnlimitedDeletions] for no limit
 	Disabled             bool
 	Paused               bool
 
@@ -69,6 +70,15 @@ func hasTemplate(tags map[string]string) bool {
 	return false
 }
 
+// DeletionsPerHour is how many secrets an hour may be taken from their readers,
+// [UnlimitedDeletions] for any number.
+func (d *Destination) DeletionsPerHour() int {
+	if d.MaxDeletionsPerHour == nil {
+		return DefaultMaxDeletionsPerHour
+	}
+	return *d.MaxDeletionsPerHour
+}
+
 func (d *Destination) windowDays(kind provider.Kind) int {
 	return firstSet(d.RecoveryWindowDays, kind.Limits.Window.DefaultDays)
 }
@@ -101,6 +111,7 @@ type destinationRecord struct {
 	RecoveryWindowDays   int               `json:"recovery_window_days,omitempty"`
 	AllowedPaths         []string          `json:"allowed_paths,omitempty"`
 	MaxRequestsPerSecond float64           `json:"max_requests_per_second,omitempty"`
+	MaxDeletionsPerHour  *int              `json:"max_deletions_per_hour,omitempty"`
 	Disabled             bool              `json:"disabled,omitempty"`
 	Paused               bool              `json:"paused,omitempty"`
 	NoVersionHistory     bool              `json:"no_version_history,omitempty"`
@@ -136,7 +147,8 @@ func (d *Destination) record(pending sweep) *destinationRecord {
 		AccessKeySecret: d.AccessKeySecret.Reveal(), SecurityToken: d.SecurityToken.Reveal(),
 		Defaults: d.Defaults, RecoveryWindowDays: d.RecoveryWindowDays,
 		AllowedPaths: d.AllowedPaths, MaxRequestsPerSecond: d.MaxRequestsPerSecond, Disabled: d.Disabled, Paused: d.Paused,
-		NoVersionHistory: d.NoVersionHistory, CurrentVersionID: d.CurrentVersionID,
+		MaxDeletionsPerHour: d.MaxDeletionsPerHour,
+		NoVersionHistory:    d.NoVersionHistory, CurrentVersionID: d.CurrentVersionID,
 		Settings: d.Settings, Sweep: pending,
 	}
 }
@@ -147,7 +159,8 @@ func (r *destinationRecord) destination(kind, name string) *Destination {
 		AuthMethod: r.AuthMethod, AccessKeyID: r.AccessKeyID,
 		Defaults: r.Defaults, RecoveryWindowDays: r.RecoveryWindowDays,
 		AllowedPaths: r.AllowedPaths, MaxRequestsPerSecond: r.MaxRequestsPerSecond, Disabled: r.Disabled, Paused: r.Paused,
-		NoVersionHistory: r.NoVersionHistory, CurrentVersionID: r.CurrentVersionID,
+		MaxDeletionsPerHour: r.MaxDeletionsPerHour,
+		NoVersionHistory:    r.NoVersionHistory, CurrentVersionID: r.CurrentVersionID,
 		Settings: r.Settings,
 	}
 	if r.AccessKeySecret != "" {
@@ -181,6 +194,9 @@ func (d *Destination) check(kind provider.Kind) error {
 	}
 	if d.MaxRequestsPerSecond < 0 {
 		return Refusef("max_requests_per_second: %v is negative", d.MaxRequestsPerSecond)
+	}
+	if d.DeletionsPerHour() < UnlimitedDeletions {
+		return Refusef("max_deletions_per_hour: %d is negative; 0 holds every deletion, -1 none", *d.MaxDeletionsPerHour)
 	}
 	if kind.CurrentVersionID == "" && (d.CurrentVersionID != "" || d.NoVersionHistory) {
 		return Refusef("current_version_id and version_history have no meaning for %s, whose service marks the current version itself", d.Type)

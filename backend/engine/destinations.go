@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -240,7 +241,7 @@ func (e *Engine) deleteUnheld(ctx context.Context, ref string) (holder string, e
 		}
 	}
 	e.claimCounts.forget(ref)
-	err = destinations.Delete(ctx, e.storage, ref)
+	err = errors.Join(destinations.Delete(ctx, e.storage, ref), e.deleteBrake(ctx, ref))
 	// If that failed it may be in storage or not, and is opened again if it is.
 	if r := e.replicators.remove(ref); r != nil {
 		r.stop()

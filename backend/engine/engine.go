@@ -70,10 +70,12 @@ type Engine struct {
 	claimLocks  []*locksutil.LockEntry // by claim id, over checking and storing a claim
 	claiming    sync.Map               // claim id to secret, for claims whose secret isn't stored yet
 	claimCounts claimCounts
+	brakes      sync.Map   // ref to *brake
 	destLock    sync.Mutex // over changing a destination
 	openLock    sync.Mutex // over opening a lane and deleting a destination's record
 	ruleLock    sync.Mutex // over changing a rule; taken after destLock
 	rules       atomic.Pointer[rule.Set]
+	formerRules atomic.Pointer[map[string][]leaving] // stored before rules
 	sweeping    sweeping
 	place       atomic.Pointer[placeRecord] // never nil
 	configLock  sync.Mutex                  // over changing the mount's settings
@@ -326,6 +328,9 @@ func (e *Engine) Invalidate(key string) {
 	}
 	if id, found := strings.CutPrefix(key, claims.Prefix); found {
 		e.claimCounts.forget(path.Dir(id))
+	}
+	if ref, found := strings.CutPrefix(key, brakes.Prefix); found {
+		e.forgetBrake(ref)
 	}
 	if ref, found := strings.CutPrefix(key, destinations.Prefix); found {
 		if r := e.replicators.remove(ref); r != nil {

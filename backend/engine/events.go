@@ -20,6 +20,9 @@ const (
 	// EventFailed says that a replica can't be brought in sync for now, or not
 	// without a person. Further tries that fail are no events.
 	EventFailed EventKind = "cloudsync/failed"
+	// EventHeld says that a deletion or withdrawal waits for a person, since too many
+	// were asked for at once.
+	EventHeld EventKind = "cloudsync/held"
 	// EventDrifted says that somebody changed a replica in the cloud.
 	EventDrifted EventKind = "cloudsync/drifted"
 	// The events of managed credentials. A rotation that the cloud makes by schedule
@@ -134,6 +137,10 @@ func (e *Engine) tellOutcome(name, slot string, r *Replica, changed bool) {
 		}
 		return
 	}
+	if r.State == StateHeld {
+		e.tellHeld(name, slot, r)
+		return
+	}
 	if before, _ := e.activities.tell(name, slot, ""); before == "" && !changed {
 		return
 	}
@@ -142,6 +149,19 @@ func (e *Engine) tellOutcome(name, slot string, r *Replica, changed bool) {
 		event.Operation = operationWithdraw
 	} else {
 		event.Version = r.Observed.Current.Version.Number
+	}
+	e.tell(event)
+}
+
+// tellHeld tells that a replica is held, unless that was the last thing told of it.
+func (e *Engine) tellHeld(name, slot string, r *Replica) {
+	if before, _ := e.activities.tell(name, slot, string(StateHeld)); before == string(StateHeld) {
+		return
+	}
+	event := eventOf(EventHeld, name, slot, StateHeld, operationWithdraw)
+	event.Version = r.Observed.Current.Version.Number
+	if r.Removal != nil {
+		event.Operation = operationRemove
 	}
 	e.tell(event)
 }

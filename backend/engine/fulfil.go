@@ -13,8 +13,8 @@ import (
 // fulfil makes the record ask for the replicas that should be, and for the end
 // of the others. removals says at which destinations replicas of single keys go
 // by the deletion policy when their key is gone; what a destination or a name is
-// taken away from stays, without the mark.
-func (e *Engine) fulfil(s *Secret, wishes map[string]wish, removals map[string]Removal) error {
+// taken away from stays, without the mark, unless its deletion was asked for.
+func (e *Engine) fulfil(s *Secret, wishes map[string]wish, removals map[string]Removal, asked map[string]*Removal) error {
 	for _, slot := range s.slots() {
 		replica := s.Replicas[slot]
 		if _, wanted := wishes[slot]; wanted || slotIsFormer(slot) || replica.Removal != nil {
@@ -27,6 +27,8 @@ func (e *Engine) fulfil(s *Secret, wishes map[string]wish, removals map[string]R
 		replica.Removal, replica.State = &Removal{Policy: DeleteRetain}, StateReleasing
 		if removal, perKey := removals[slotRef(slot)]; perKey && slot != slotRef(slot) {
 			replica.Removal, replica.State = &removal, removal.shown()
+		} else if removal := asked[slotRef(slot)]; removal != nil {
+			replica.Removal, replica.State = new(*removal), removal.shown()
 		}
 	}
 	for _, slot := range slices.Sorted(maps.Keys(wishes)) {
@@ -80,7 +82,9 @@ func (r *Replica) takeBack() {
 	if r.Removal != nil && r.Removal.Policy == DeleteRetain && r.Observed.Exists() {
 		r.Observed.Known, r.Observed.Unmarked = false, true
 	}
-	r.Removal = nil
+	if r.Removal != nil {
+		r.Removal, r.Held = nil, nil
+	}
 }
 
 // newReplica begins a replica, or takes up one that was given up under the name.

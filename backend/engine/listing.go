@@ -16,6 +16,8 @@ import (
 type backlog struct {
 	states map[State]int // replicas
 	since  time.Time     // of the oldest change
+	// heldSince is when the oldest one was held, zero if none is.
+	heldSince time.Time
 	// unclaimed are those of the replicas that have no claim to a name.
 	unclaimed int
 }
@@ -40,7 +42,7 @@ func (as *activities) outstanding() map[string]*backlog {
 			if p.unclaimed {
 				b.unclaimed++
 			}
-			b.since = older(b.since, p.since)
+			b.since, b.heldSince = older(b.since, p.since), older(b.heldSince, p.heldSince)
 		}
 	}
 	return byDestination
@@ -48,7 +50,7 @@ func (as *activities) outstanding() map[string]*backlog {
 
 // States are all states, those that need most attention first.
 func States() []State {
-	return []State{StateBlocked, StateRetrying, StatePaused, StateDisabled, StateDeleting, StateReleasing, StatePending, StateWithdrawn, StateInSync}
+	return []State{StateBlocked, StateHeld, StateRetrying, StatePaused, StateDisabled, StateDeleting, StateReleasing, StatePending, StateWithdrawn, StateInSync}
 }
 
 // Query asks for secrets by where their replicas stand.

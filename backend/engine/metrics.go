@@ -4,7 +4,6 @@
 package engine
 
 import (
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -113,7 +112,7 @@ func (m *meters) converged(out outcome, err error) {
 	switch {
 	case err != nil:
 		class = provider.ClassOf(err)
-	case out.stale, errors.Is(out.err, errPaused):
+	case out.stale, out.err != nil && out.tried() == nil:
 		return
 	case out.err != nil:
 		class = provider.ClassOf(out.err)

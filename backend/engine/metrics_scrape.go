@@ -26,6 +26,8 @@ var (
 	descRefused     = describe("destination_credentials_refused", "1 while the destination doesn't accept its credentials.", labelDestination)
 	descDisabled    = describe("destination_disabled", "1 while the destination is switched off.", labelDestination)
 	descPausedAt    = describe("destination_paused", "1 while the destination is paused.", labelDestination)
+	descDeletions   = describe("deletions_last_hour", "Secrets that were taken from their readers in the last hour: deletions and withdrawals.", labelDestination)
+	descMaxDeletion = describe("max_deletions_per_hour", "How many are allowed before they are held; -1 for any number.", labelDestination)
 	descThrottled   = describe("throttled_calls_total", "Remote calls that the cloud refused for their rate.", labelDestination)
 	descRate        = describe("allowed_calls_per_second", "Present limit of the calls of a group, shared by the destinations of an account.", labelDestination, "group")
 	descPaused      = describe("paused", "1 while remote changes of the mount are paused.")
@@ -115,6 +117,8 @@ func (s scrape) Collect(metrics chan<- prometheus.Metric) {
 		gauge(descRefused, truth(d.Refused != nil), ref)
 		gauge(descDisabled, truth(d.Disabled), ref)
 		gauge(descPausedAt, truth(d.Paused), ref)
+		gauge(descDeletions, float64(d.Deletions), ref)
+		gauge(descMaxDeletion, float64(d.MaxDeletionsPerHour), ref)
 		counter(descThrottled, float64(d.Throttled), ref)
 		if r := s.e.replicators.get(ref); r != nil {
 			for group, rate := range r.current.Load().pacer.Rates() {

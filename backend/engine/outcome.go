@@ -33,7 +33,7 @@ type outcome struct {
 
 // tried is how the calls went; nil also if the last one wasn't made.
 func (out outcome) tried() error {
-	if errors.Is(out.err, errPaused) {
+	if errors.Is(out.err, errPaused) || errors.Is(out.err, errBrakeBusy) || heldBy(out.err) != nil {
 		return nil
 	}
 	return out.err
@@ -83,7 +83,7 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 	} else {
 		e.activities.doubt(name, slot)
 	}
-	if errors.Is(out.err, errPaused) {
+	if errors.Is(out.err, errPaused) || errors.Is(out.err, errBrakeBusy) {
 		return nil // it isn't at its end
 	}
 	e.report(name, slot, generation, replica, next, out.requestIDs)
@@ -101,7 +101,8 @@ func (e *Engine) report(name, slot string, generation uint64, before, next *Repl
 		if current && next.Failure == nil && !p.done(generation) {
 			e.caughtUp(slotRef(slot), p.since, before, next)
 		}
-		p.state, p.failure, p.served = next.State, next.Failure, next.Observed.Current.Version.Number
+		p.state, p.failure, p.served, p.heldSince = next.State, next.Failure, next.Observed.Current.Version.Number, next.heldSince()
+		p.admitted = p.admitted && next.Failure != nil
 		if len(calls) > 0 {
 			p.requestIDs = calls
 		}
@@ -181,8 +182,16 @@ func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 	if len(out.requestIDs) > 0 {
 		next.RequestIDs = out.requestIDs
 	}
-	if errors.Is(out.err, errPaused) {
+	if errors.Is(out.err, errPaused) || errors.Is(out.err, errBrakeBusy) {
+		next.Ahead, next.Undecided = r.Ahead, r.Undecided
 		return &next // what was done so far
+	}
+	if held := heldBy(out.err); held != nil {
+		next.State, next.Failure, next.Held = StateHeld, nil, held
+		return &next
+	}
+	if out.err == nil || out.presence != plan.Deleted && out.presence != plan.Withdrawn {
+		next.Held = nil
 	}
 	if out.err != nil {
 		next.State = StateBlocked

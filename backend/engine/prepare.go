@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +49,7 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 		}
 	}
 	err = e.settle(ctx, next, settling{
-		rules: set, number: newestVersion, checked: true,
+		rules: set, number: newestVersion, checked: true, deleteAt: c.deleteAt(before, next),
 		data: sync.OnceValues(func() (map[string]any, error) {
 			if data != nil {
 				return data, nil
@@ -61,6 +62,16 @@ func (e *Engine) prepare(ctx context.Context, c Change, before *Secret) (next *S
 		err = c.amend(next)
 	}
 	return next, data, err
+}
+
+// deleteAt are the destinations at which the change has replicas deleted.
+func (c Change) deleteAt(before, next *Secret) []string {
+	if !c.Deletes {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(before.Settings.Destinations), func(ref string) bool {
+		return slices.Contains(next.Settings.Destinations, ref)
+	})
 }
 
 // sentTo are the destinations that rules send a secret to.

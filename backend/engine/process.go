@@ -60,22 +60,40 @@ func (e *Engine) process(r *replicator, queued string) {
 	if is, _ := isAhead(result.err); is {
 		e.standBack(r.ctx, t.name)
 	}
+	e.followUp(t, generation, result, err)
+}
+
+// followUp plans when a replica is worked on again, after an outcome that was saved
+// unless err says why not.
+func (e *Engine) followUp(t task, generation uint64, result outcome, err error) {
 	switch {
-	case r.ctx.Err() != nil:
+	case t.ctx.Err() != nil:
 	case err != nil:
 		e.retry(t, err)
-	case errors.Is(result.err, errPaused):
-		e.stay(t, generation)
+	case result.err != nil && result.tried() == nil:
+		e.waitElsewhere(t, generation, result.err)
 	case result.err != nil && provider.ClassOf(result.err).Recovers():
 		e.retry(t, result.err)
 	case result.err != nil && provider.ClassOf(result.err).Lingers():
-		r.backoff.forget(queued)
-		r.queue.addAfter(queued, quota.Retry, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
+		t.backoff.forget(t.queued)
+		t.queue.addAfter(t.queued, quota.Retry, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
 	default:
-		r.backoff.forget(queued)
+		t.backoff.forget(t.queued)
 		if !result.due.IsZero() {
-			r.queue.addAfter(queued, quota.People, time.Until(result.due)+time.Second)
+			t.queue.addAfter(t.queued, quota.People, time.Until(result.due)+time.Second)
 		}
+	}
+}
+
+// waitElsewhere lets a replica wait for what isn't the cloud's to end.
+func (e *Engine) waitElsewhere(t task, generation uint64, cause error) {
+	switch held := heldBy(cause); {
+	case held != nil:
+		e.hold(t, *held)
+	case errors.Is(cause, errBrakeBusy):
+		e.yieldToOthers(t)
+	default:
+		e.stay(t, generation)
 	}
 }
 

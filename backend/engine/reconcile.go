@@ -75,18 +75,8 @@ func (e *Engine) reconcile(ctx context.Context, o *opened, name, slot string, do
 // secret's record and list of versions.
 func (c *convergence) work(ctx context.Context, s *Secret, meta *kvstore.Metadata, doubtful bool) (outcome, error) {
 	replica := s.Replicas[c.slot]
-	switch {
-	case replica == nil:
-		return outcome{stale: true}, nil
-	case replica.Refused != nil:
-		return outcome{remoteName: replica.RemoteName, err: &provider.Error{Class: replica.Refused.Class, Message: replica.Refused.Message}}, nil
-	case replica.Removal != nil && s.waits(replica.Removal.After):
-		return outcome{waiting: true}, nil
-	case replica.Undecided && replica.Failure != nil:
-		return outcome{
-			remoteName: replica.RemoteName, observed: replica.Observed, tags: replica.TagsFailure, format: replica.Format, term: replica.Term,
-			err: &aheadError{message: replica.Failure.Message, sure: true},
-		}, nil
+	if out, is := atRest(s, replica); is {
+		return out, nil
 	}
 	begun := c.e.convergence(c.o, c.values, s, meta, c.slot, doubtful)
 	begun.dry = c.dry
@@ -123,7 +113,7 @@ func (e *Engine) convergence(o *opened, values *readOnce, s *Secret, meta *kvsto
 	c := &convergence{
 		e: e, o: o, values: values, name: replica.RemoteName, slot: slot, have: replica.Observed, tagsFailure: replica.TagsFailure,
 		adopted: replica.AdoptedBy != "",
-		secret:  s.Name, doubtful: doubtful, newest: plan.VersionNumber{Incarnation: s.Incarnation},
+		secret:  s.Name, held: replica.Held, doubtful: doubtful, newest: plan.VersionNumber{Incarnation: s.Incarnation},
 	}
 	c.have.Known = c.have.Known && !doubtful
 	if meta != nil {
@@ -140,6 +130,10 @@ func (c *convergence) run(ctx context.Context, verify bool) error {
 	if c.dry != nil {
 		return c.rehearse(ctx)
 	}
+	defer func() { c.leave.end() }()
+	if err := c.askBrake(ctx); err != nil {
+		return err
+	}
 	if err := c.converge(ctx); err != nil || !verify || c.have.Looked {
 		return err
 	}
@@ -147,6 +141,25 @@ func (c *convergence) run(ctx context.Context, verify bool) error {
 		return err
 	}
 	return c.converge(ctx)
+}
+
+// atRest is the outcome for a replica that nothing is to be done for by now; false
+// if something may be.
+func atRest(s *Secret, replica *Replica) (outcome, bool) {
+	switch {
+	case replica == nil:
+		return outcome{stale: true}, true
+	case replica.Refused != nil:
+		return outcome{remoteName: replica.RemoteName, err: &provider.Error{Class: replica.Refused.Class, Message: replica.Refused.Message}}, true
+	case replica.Removal != nil && s.waits(replica.Removal.After):
+		return outcome{waiting: true}, true
+	case replica.Undecided && replica.Failure != nil:
+		return outcome{
+			remoteName: replica.RemoteName, observed: replica.Observed, tags: replica.TagsFailure, format: replica.Format, term: replica.Term,
+			err: &aheadError{message: replica.Failure.Message, sure: true},
+		}, true
+	}
+	return outcome{}, false
 }
 
 // present is where a secret stands in Vault: its record, without a replica at the

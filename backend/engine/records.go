@@ -31,6 +31,7 @@ import (
 //	secret/<id of name>              settings and mapping of a secret
 //	managed/<id of name>             what is wanted and known of a managed credential
 //	pending/<page>                   marks: which secrets may have replicas out of sync
+//	brake/<type>/<name>              what a destination lost in the last hour
 //	claim/<type>/<name>/<id of remote name>
 //	                                 which secret owns a remote name
 //	job/<id>, jobreport/<id>/<page>  long work and what came of it
@@ -46,6 +47,7 @@ var (
 	secrets      = record.Kind[Secret]{Prefix: "secret/", Version: 1}
 	pendings     = record.Kind[pendingRecord]{Prefix: "pending/", Version: 1}
 	claims       = record.Kind[claimRecord]{Prefix: "claim/", Version: 1}
+	brakes       = record.Kind[brakeRecord]{Prefix: "brake/", Version: 1}
 )
 
 // SealWrapPaths are the storage paths that Vault should wrap with the seal.
@@ -54,6 +56,7 @@ func SealWrapPaths() []string {
 	for _, path := range []string{
 		mounts.SealWrapPath(), configs.SealWrapPath(), destinations.SealWrapPath(),
 		secrets.SealWrapPath(), places.SealWrapPath(), leases.SealWrapPath(), rules.SealWrapPath(), pendings.SealWrapPath(), claims.SealWrapPath(),
+		brakes.SealWrapPath(),
 		jobRecords.SealWrapPath(), jobReports.SealWrapPath(),
 		managed.SealWrapPath(),
 	} {
@@ -107,6 +110,9 @@ type ruleRecord struct {
 type ruleSweep struct {
 	Before []rule.Rule `json:"before,omitempty"` // each that was in force since all secrets were looked through
 	Since  time.Time   `json:"since"`
+	// Deletes tells of each of Before whether the change of it asked to delete what
+	// it takes away.
+	Deletes []bool `json:"deletes,omitempty"`
 }
 
 // Config is the mount's own settings.
@@ -228,6 +234,7 @@ const (
 	StateWithdrawn State = "withdrawn" // the secret has no live version
 	StateDeleting  State = "deleting"  // is to be removed
 	StateReleasing State = "releasing" // is to lose the mark, the remote secret stays
+	StateHeld      State = "held"      // would be taken from its readers, and waits for a person
 	StatePaused    State = "paused"    // waits for the end of a pause
 	StateDisabled  State = "disabled"  // the destination is switched off
 )
@@ -256,6 +263,8 @@ type Replica struct {
 	// Set by convergence.
 	State    State         `json:"state"`
 	Observed plan.Observed `json:"observed,omitzero"`
+	// Held is since when its deletion or withdrawal is held; nil while it isn't.
+	Held *Held `json:"held,omitempty"`
 	// TagsFailure is why the cloud made the secret without its tags.
 	TagsFailure *Failure  `json:"tags_failure,omitempty"`
 	Format      string    `json:"format,omitempty"` // how the value it holds was encoded

@@ -36,12 +36,19 @@ func (e *Engine) loadRules(ctx context.Context) (*rule.Set, error) {
 		return nil, err
 	}
 	var all []rule.Rule
+	former := map[string][]leaving{}
 	for _, name := range names {
 		stored, err := e.storedRule(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		if stored != nil && !stored.Deleted {
+		if stored == nil {
+			continue
+		}
+		if former[name], err = leavings(stored); err != nil {
+			return nil, fmt.Errorf("read what rule %s was: %w", name, err)
+		}
+		if !stored.Deleted {
 			all = append(all, stored.Rule)
 		}
 	}
@@ -49,6 +56,7 @@ func (e *Engine) loadRules(ctx context.Context) (*rule.Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the rules: %w", err)
 	}
+	e.formerRules.Store(&former)
 	e.rules.Store(set)
 	return set, nil
 }
@@ -146,12 +154,13 @@ func (e *Engine) checkRule(ctx context.Context, set *rule.Set, r rule.Rule) erro
 
 // PutRule creates or replaces a rule. A *RefusedError means that nothing was
 // stored. The secrets that the change touches follow in the background. Warnings
-// are as in [Engine.PutDestination].
-func (e *Engine) PutRule(ctx context.Context, r rule.Rule) (warnings []string, err error) {
+// are as in [Engine.PutDestination]. What the change takes away stays at the clouds,
+// without the mark, or is deleted by its deletion policy.
+func (e *Engine) PutRule(ctx context.Context, r rule.Rule, deletes bool) (warnings []string, err error) {
 	if warnings, err = e.checkRuleKey(ctx, r); err != nil {
 		return nil, err
 	}
-	return warnings, e.changeRule(ctx, r.Name, func(set *rule.Set, _ *ruleRecord) (*ruleRecord, error) {
+	return warnings, e.changeRule(ctx, r.Name, deletes, func(set *rule.Set, _ *ruleRecord) (*ruleRecord, error) {
 		if err := e.checkRule(ctx, set, r); err != nil {
 			return nil, err
 		}
@@ -160,9 +169,9 @@ func (e *Engine) PutRule(ctx context.Context, r rule.Rule) (warnings []string, e
 }
 
 // DeleteRule deletes a rule. Replicas that only it asked for are given up: the
-// remote secrets stay, without the mark.
-func (e *Engine) DeleteRule(ctx context.Context, name string) error {
-	return e.changeRule(ctx, name, func(_ *rule.Set, stored *ruleRecord) (*ruleRecord, error) {
+// remote secrets stay, without the mark, or are deleted by their deletion policy.
+func (e *Engine) DeleteRule(ctx context.Context, name string, deletes bool) error {
+	return e.changeRule(ctx, name, deletes, func(_ *rule.Set, stored *ruleRecord) (*ruleRecord, error) {
 		if stored == nil || stored.Deleted {
 			return nil, nil
 		}
@@ -173,7 +182,7 @@ func (e *Engine) DeleteRule(ctx context.Context, name string) error {
 // changeRule stores what change makes of a rule, and has the secrets looked
 // through that it touches. A destination that a rule names can't be deleted
 // meanwhile.
-func (e *Engine) changeRule(ctx context.Context, name string, change func(set *rule.Set, stored *ruleRecord) (*ruleRecord, error)) error {
+func (e *Engine) changeRule(ctx context.Context, name string, deletes bool, change func(set *rule.Set, stored *ruleRecord) (*ruleRecord, error)) error {
 	e.destLock.Lock()
 	defer e.destLock.Unlock()
 	e.ruleLock.Lock()
@@ -193,10 +202,10 @@ func (e *Engine) changeRule(ctx context.Context, name string, change func(set *r
 	next.Sweep = &ruleSweep{Since: time.Now().UTC()}
 	if stored != nil {
 		if stored.Sweep != nil {
-			next.Sweep.Before = stored.Sweep.Before
+			next.Sweep.Before, next.Sweep.Deletes = stored.Sweep.Before, stored.Sweep.deletes()
 		}
 		if !stored.Deleted {
-			next.Sweep.Before = append(next.Sweep.Before, stored.Rule)
+			next.Sweep.Before, next.Sweep.Deletes = append(next.Sweep.Before, stored.Rule), append(next.Sweep.Deletes, deletes)
 		}
 	}
 	err = rules.Put(ctx, e.storage, name, next)
@@ -308,6 +317,7 @@ func (e *Engine) endRuleSweep(ctx context.Context, name string, change int) erro
 		stored.Sweep = nil
 		err = rules.Put(ctx, e.storage, name, stored)
 	}
+	e.rules.Store(nil) // with what the rule was before
 	if err == nil {
 		e.sweeping.end(sweepOfRule(name), change)
 	}

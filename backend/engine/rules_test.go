@@ -31,7 +31,7 @@ func TestASecretThatCannotFollowARuleDelaysNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.records.drop(m.mount.id("s00"))
-	if _, err := m.PutRule(t.Context(), ruleFor("r", "s*")); err != nil {
+	if _, err := m.PutRule(t.Context(), ruleFor("r", "s*"), false); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 99 {
@@ -68,7 +68,7 @@ func TestASecretThatIsMadeWhileARuleChangesFollowsIt(t *testing.T) {
 	written := make(chan error)
 	go func() { written <- m.write("s", "v") }()
 	eventually(t, "the write is under way", held.Load)
-	if _, err := m.PutRule(t.Context(), ruleFor("r", "s*")); err != nil {
+	if _, err := m.PutRule(t.Context(), ruleFor("r", "s*"), false); err != nil {
 		t.Fatal(err)
 	}
 	close(changed)
@@ -85,7 +85,7 @@ func TestARuleThatIsStoredAlthoughThatFailedIsFollowed(t *testing.T) {
 	m := newTestMount(t)
 	m.Start()
 	m.mustWrite("s", "v")
-	if _, err := m.PutRule(t.Context(), ruleFor("other", "other")); err != nil {
+	if _, err := m.PutRule(t.Context(), ruleFor("other", "other"), false); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "what begins with the start is over", func() bool { return len(m.sweeping.all()) == 0 })
@@ -103,7 +103,7 @@ func TestARuleThatIsStoredAlthoughThatFailedIsFollowed(t *testing.T) {
 		}
 		return errStorage
 	}, nil)
-	if _, err := m.PutRule(t.Context(), ruleFor("r", "s*")); err == nil {
+	if _, err := m.PutRule(t.Context(), ruleFor("r", "s*"), false); err == nil {
 		t.Fatal("the failure isn't told")
 	}
 	eventually(t, "the secret follows", func() bool { return m.follows("s") })
@@ -112,7 +112,7 @@ func TestARuleThatIsStoredAlthoughThatFailedIsFollowed(t *testing.T) {
 func TestAfterARestartOnlyChangesUnderWayAreShown(t *testing.T) {
 	m := newTestMount(t)
 	m.Start()
-	if _, err := m.PutRule(t.Context(), ruleFor("r", "s*")); err != nil {
+	if _, err := m.PutRule(t.Context(), ruleFor("r", "s*"), false); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the change is over", func() bool { return len(m.sweeping.all()) == 0 })

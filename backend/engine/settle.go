@@ -86,6 +86,9 @@ type settling struct {
 	// checked has values checked. Without it they are left to the convergence,
 	// and what can't be is noted instead of refused: nobody waits for an answer.
 	checked bool
+	// deleteAt are destinations that the secret doesn't name any more and whose
+	// replicas are to be deleted.
+	deleteAt []string
 }
 
 // wish is a replica that should be.
@@ -115,7 +118,16 @@ func (e *Engine) settle(ctx context.Context, s *Secret, in settling) error {
 			e.keepOrRefuse(s, t.ref, refusal, wishes)
 		}
 	}
-	return e.fulfil(s, wishes, removals)
+	asked := map[string]*Removal{}
+	for _, slot := range s.slots() {
+		_, wanted := wishes[slot]
+		if ref := slotRef(slot); !wanted && s.Replicas[slot].Removal == nil && asked[ref] == nil {
+			if asked[ref], err = e.askedRemoval(ctx, s, ref, in); err != nil {
+				return err
+			}
+		}
+	}
+	return e.fulfil(s, wishes, removals, asked)
 }
 
 // keepOrRefuse leaves the replicas at a destination as they are, or notes that

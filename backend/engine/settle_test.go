@@ -61,7 +61,7 @@ func TestNoSequenceOfWishesForgetsARemoteSecret(t *testing.T) {
 		for range rapid.IntRange(1, 8).Draw(t, "changes") {
 			wishes, removals := wished(t)
 			next := s.clone()
-			err := e.fulfil(next, wishes, removals)
+			err := e.fulfil(next, wishes, removals, nil)
 			var refusal *RefusedError
 			if errors.As(err, &refusal) {
 				continue // nothing is stored
@@ -71,7 +71,7 @@ func TestNoSequenceOfWishesForgetsARemoteSecret(t *testing.T) {
 			}
 			checkFulfilled(t, s, next, wishes, mark)
 			again := next.clone()
-			if err := e.fulfil(again, wishes, removals); err != nil || !again.equal(next) {
+			if err := e.fulfil(again, wishes, removals, nil); err != nil || !again.equal(next) {
 				t.Fatalf("the same wishes change the record again: %v\n%v\n%v", err, shown(next), shown(again))
 			}
 			s = next

@@ -37,7 +37,11 @@ type ReplicaStatus struct {
 	Former      bool   // on its way out under a former name
 	State       State
 	PausedBy    []PauseLevel // also while it needs no call
-	RemoteName  string
+	// DeletionTime is when a scheduled deletion falls due; zero if none is.
+	DeletionTime time.Time
+	Held         *Held    // nil while its deletion isn't held
+	Removal      *Removal // nil while it is wanted
+	RemoteName   string
 	// Version is the Vault version that readers get at the destination, and
 	// VersionID the remote version id that they get it under; 0 and "" if none.
 	Version   uint64
@@ -130,7 +134,8 @@ func (e *Engine) replicaStatus(ctx context.Context, s *Secret, slot string) Repl
 	replica, ref := s.Replicas[slot], slotRef(slot)
 	current := replica.Observed.Current
 	status := ReplicaStatus{
-		Destination: ref, State: replica.State, RemoteName: replica.RemoteName,
+		Destination: ref, State: replica.State, Held: replica.Held, Removal: replica.Removal,
+		DeletionTime: replica.Observed.DeletionTime, RemoteName: replica.RemoteName,
 		current: current.Version, Version: current.Version.Number, VersionID: current.ID, Versions: replica.Observed.Versions,
 		Failure: replica.Failure, LastSync: replica.LastSync, RequestIDs: replica.RequestIDs,
 		KMSKeyID: firstSet(replica.Observed.KMSKeyID, replica.Observed.KeyAsked), Tags: replica.Observed.Tags,

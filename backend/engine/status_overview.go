@@ -38,6 +38,10 @@ type DestinationStatus struct {
 	Disabled     bool
 	Paused       bool
 
+	HeldSince           time.Time // of the oldest held replica; zero if none is
+	Deletions           int       // of the last hour, with withdrawals
+	MaxDeletionsPerHour int       // [UnlimitedDeletions] for no limit
+
 	// AwaySince is since when the destination doesn't answer, and Away why; zero
 	// and nil while it does.
 	AwaySince time.Time
@@ -106,7 +110,7 @@ func (e *Engine) Overview(ctx context.Context) (*Overview, error) {
 		if d.Replicas[StateInSync] = rest; rest <= 0 {
 			delete(d.Replicas, StateInSync)
 		}
-		d.PendingSince = b.since
+		d.PendingSince, d.HeldSince = b.since, b.heldSince
 		overview.Destinations[ref] = d
 		overview.PendingSince = older(overview.PendingSince, b.since)
 	}
@@ -133,6 +137,10 @@ func (e *Engine) destinationStatus(ctx context.Context, ref string) (Destination
 		return d, nil
 	}
 	o := r.current.Load()
+	if d.Deletions, err = e.brakeAt(ref).taken(ctx); err != nil {
+		return d, err
+	}
+	d.MaxDeletionsPerHour = o.destination.DeletionsPerHour()
 	d.Queue, d.Disabled, d.Paused = r.queue.depths(), o.destination.Disabled, o.destination.Paused
 	d.AwaySince, d.Away = o.breaker.away()
 	d.Slowed, d.Throttled = o.pacer.Slowed(), r.meters.throttled.Load()

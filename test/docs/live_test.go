@@ -253,8 +253,9 @@ func TestTheObjectsInAnswersAreDescribed(t *testing.T) {
 	})
 	short := []any{inner(written, "destinations", "tencent-ssm/gz")}
 	settled := m.read("secrets/a")
-	m.write("secrets/a", map[string]any{"kms_key_id": "another", "wait": longWait})
+	m.write("secrets/a", map[string]any{"kms_key_id": "another", "paused": true, "wait": longWait})
 	settings := []any{settled["settings"], m.read("secrets/a")["settings"]}
+	m.write("secrets/a", map[string]any{"paused": false, "wait": longWait})
 	full := []any{inner(m.read("status/a"), "destinations", "tencent-ssm/gz")}
 	versions := inner(full[0], "versions", "v1")
 	at := inner(m.read("secrets/a/versions/1"), "destinations", "tencent-ssm/gz")

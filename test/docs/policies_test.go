@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var policyPath = regexp.MustCompile(`(?m)^path "cloudsync/([a-z]+)`)
+var policyPath = regexp.MustCompile(`(?m)^path "cloudsync/([a-z-]+)`)
 
 // What a policy of bootstrap/ allows is there, and the pages and the Terraform
 // module know each of them.

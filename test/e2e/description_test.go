@@ -37,7 +37,7 @@ type described struct {
 
 var commonFields = []string{
 	"region", "endpoint", "ca_cert", "auth_method", "access_key_id", "access_key_secret", "security_token", "kms_key_id",
-	"custom_tags", "format", "deletion_policy", "recovery_window_days", "allowed_paths", "max_requests_per_second", "disabled", "paused",
+	"custom_tags", "format", "deletion_policy", "recovery_window_days", "allowed_paths", "max_requests_per_second", "max_deletions_per_hour", "disabled", "paused",
 	"description", "value_key", "granularity", "include_keys", "exclude_keys", "secret_name_template", "custom_metadata_tags",
 }
 
@@ -51,7 +51,7 @@ var descriptions = []described{
 		"secrets/{name}", "cloudsync-read-secret", "cloudsync-write-secret", "cloudsync-patch-secret", "cloudsync-delete-secret",
 		[]string{
 			"data", "value", "binary", "destinations", "tags", "description", "remote_name", "format",
-			"deletion_policy", "kms_key_id", "kms_key_ids", "paused", "cas", "wait",
+			"deletion_policy", "kms_key_id", "kms_key_ids", "delete", "paused", "cas", "wait",
 		},
 	},
 	{path: "secrets/{name}/", get: "cloudsync-list-secrets"},
@@ -77,7 +77,7 @@ var descriptions = []described{
 	{path: "managed/{name}/history", get: "cloudsync-read-managed-credential-history"},
 	{path: "managed-products/{type}/{name}", get: "cloudsync-read-managed-products"},
 	{path: "rules/", get: "cloudsync-list-rules"},
-	{path: "rules/{name}", get: "cloudsync-read-rule", post: "cloudsync-write-rule", delete: "cloudsync-delete-rule", fields: ruleFields},
+	{path: "rules/{name}", get: "cloudsync-read-rule", post: "cloudsync-write-rule", delete: "cloudsync-delete-rule", fields: append([]string{"delete"}, ruleFields...)},
 	{path: "rules/{name}/plan", post: "cloudsync-plan-rule", fields: append([]string{"after", "calls", "delete", "limit"}, ruleFields...)},
 	{path: "plan", post: "cloudsync-plan-secrets", fields: []string{"match", "exclude", "destination", "after", "limit"}},
 	{path: "plan/{name}", post: "cloudsync-plan-secret", fields: []string{
@@ -85,6 +85,7 @@ var descriptions = []described{
 		"version", "delete",
 	}},
 	{path: "status", get: "cloudsync-read-status"},
+	{path: "release-held/{type}/{name}", post: "cloudsync-release-held-deletions"},
 	{path: "resume", post: "cloudsync-resume-replication", fields: []string{"take", "match", "destination"}},
 	{path: "resume/{name}", post: "cloudsync-resume-secret", fields: []string{"take", "destination", "wait"}},
 	{path: "status/", get: "cloudsync-list-status"},
