@@ -52,6 +52,10 @@ var managedExamples = map[string]managedExample{
 	"a PolarDB account": {
 		"PolarDB", "s", `{"SecretSubType":"DoubleUsers","RegionId":"cn-hangzhou","DBClusterId":"pc-1","DBType":"MySQL","AccountName":"app"}`, "$Auto",
 	},
+	"a PolarDB account with a named clone": {
+		"PolarDB", "s", `{"SecretSubType":"DoubleUsers","RegionId":"cn-hangzhou","DBClusterId":"pc-1","DBType":"PostgreSQL","AccountName":"app",` +
+			`"CloneAccountName":"other"}`, "$Auto",
+	},
 }
 
 // createManaged creates an example; set changes the request before.
@@ -142,6 +146,7 @@ func TestRotationTurnsToTheOtherAccount(t *testing.T) {
 		"a database account whose second is made": {"app", "app_clone", "app", "app_clone"},
 		"a Redis account":                         {"app", "app_clone", "app", "app_clone"},
 		"a PolarDB account":                       {"app", "app_clone", "app", "app_clone"},
+		"a PolarDB account with a named clone":    {"app", "other", "app", "other"},
 	} {
 		c := start(t, alibaba.Options{})
 		_, err := c.createManaged(managedExamples[what], nil)

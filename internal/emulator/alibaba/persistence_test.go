@@ -49,6 +49,10 @@ func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "kms")
 	c := start(t, alibaba.Options{Options: emulator.Options{DataDir: dir}})
 	c.create(t, "s", "value")
+	_, err := c.createManaged(managedExamples["a server's password"], nil)
+	wantCode(t, err, "")
+	described, err := c.describe("acs/ecs/s")
+	wantCode(t, err, "")
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +62,15 @@ func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
 	wantCode(t, c.stage("s", "Mine", "v1", ""), "InternalFailure")
 	if stored := c.stored(t, "s"); c.layout(t, "s") != "v1:ACSCurrent" || stored.Description != "" || len(stored.Tags) != 0 {
 		t.Errorf("a refused change shows: %+v", stored)
+	}
+
+	wantCode(t, c.rotate("acs/ecs/s", "v2"), "InternalFailure")
+	wantCode(t, c.schedule("acs/ecs/s", "true", "7d"), "InternalFailure")
+	wantCode(t, c.raw("UpdateSecret", map[string]string{"SecretName": "acs/ecs/s", "ExtendedConfig.CustomData": `{"k":"v"}`}), "InternalFailure")
+	again, err := c.describe("acs/ecs/s")
+	wantCode(t, err, "")
+	if c.layout(t, "acs/ecs/s") != "v1:ACSCurrent" || again.AutomaticRotation != described.AutomaticRotation || again.ExtendedConfig != described.ExtendedConfig {
+		t.Errorf("a refused change shows: %+v", again)
 	}
 }
 
