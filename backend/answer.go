@@ -154,6 +154,8 @@ func warning(status *engine.SecretStatus, r engine.ReplicaStatus) string {
 			text += "; it is tried again in the background"
 		}
 		return text
+	case engine.StateDrifted:
+		return subject + "somebody else changed it in the cloud; see status/" + status.Name + ", and verify/" + status.Name + " with repair=true"
 	case engine.StateDisabled:
 		return subject + "stored in Vault, but the destination is disabled; enable it with disabled=false"
 	default:
@@ -214,6 +216,7 @@ func encodeSettings(s engine.Settings) map[string]any {
 	put("current_version_ids", s.CurrentVersionIDs, len(s.CurrentVersionIDs) > 0)
 	put(fieldFormat, string(s.Format), s.Format != "")
 	put(fieldDeletionPolicy, string(s.DeletionPolicy), s.DeletionPolicy != "")
+	put(fieldDriftAction, string(s.DriftAction), s.DriftAction != "")
 	put(fieldPaused, true, s.Paused)
 	return settings
 }

@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/engine"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 )
 
 // announce publishes an event of the engine on Vault's event bus, if there is
@@ -34,6 +36,9 @@ func (b *backend) announce(ctx context.Context, event engine.Event) error {
 	}
 	if event.Key != "" {
 		metadata = append(metadata, "key", event.Key)
+	}
+	if len(event.Drift) > 0 {
+		metadata = append(metadata, "drift", joinKinds(event.Drift))
 	}
 	return b.sendEvent(ctx, event, metadata)
 }
@@ -59,4 +64,12 @@ func (b *backend) sendEvent(ctx context.Context, event engine.Event, metadata []
 		return nil
 	}
 	return err
+}
+
+func joinKinds(kinds []plan.DriftKind) string {
+	words := make([]string, len(kinds))
+	for i, kind := range kinds {
+		words[i] = string(kind)
+	}
+	return strings.Join(words, ",")
 }

@@ -58,17 +58,17 @@ func TestInfoTellsWhatEachCloudCanDo(t *testing.T) {
 		quotas           map[string]float64 // some of them
 	}{
 		"tencent-ssm": {
-			[]string{"change_tags", "check", "delete_version", "disable", "list", "overwrite_version", "restore"},
+			[]string{"change_tags", "check", "delete_version", "disable", "list", "overwrite_version", "read_tags", "restore"},
 			32768, 128, 0,
 			map[string]float64{"create_secret": 100},
 		},
 		"alicloud-kms": {
-			[]string{"change_tags", "check", "check_key", "list", "move_current", "restore"},
+			[]string{"change_tags", "check", "check_key", "list", "move_current", "read_tags", "restore"},
 			30720, 192, 10,
 			map[string]float64{"create_delete": 10, "key": 50},
 		},
 		"huawei-csms": {
-			[]string{"change_key", "change_tags", "check", "list", "move_current", "restore"},
+			[]string{"change_key", "change_tags", "check", "list", "move_current", "read_tags", "restore"},
 			32768, 64, 20,
 			map[string]float64{"all": 20},
 		},
@@ -167,6 +167,7 @@ func TestInfoKnowsEveryOptionalInterfaceOfTheContract(t *testing.T) {
 		provider.Restorer
 		provider.CurrentMover
 		provider.Tagger
+		provider.TagReader
 		provider.KeyChanger
 		provider.KeyChecker
 		provider.Checker

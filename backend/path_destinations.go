@@ -32,6 +32,8 @@ const (
 	fieldMaxRequestsPerSecond = "max_requests_per_second"
 	fieldMaxDeletionsPerHour  = "max_deletions_per_hour"
 	fieldDisabled             = "disabled"
+	fieldVerificationsPerHour = "verifications_per_hour"
+	fieldVerifyValues         = "verify_values"
 	fieldVersionHistory       = "version_history"
 	fieldCurrentVersionID     = "current_version_id"
 	fieldForce                = "force"
@@ -146,8 +148,13 @@ func destinationFields(kind provider.Kind) map[string]*framework.FieldSchema {
 			Type: framework.TypeInt, Default: engine.DefaultMaxDeletionsPerHour,
 			Description: "How many secrets an hour may be deleted or withdrawn here; more are held until release-held lets them go on. 0 holds all, -1 none. Defaults to 50.",
 		},
-		fieldPaused:   {Type: framework.TypeBool, Description: "Stops every remote change here, also of work under way before its next call. Writes are accepted and stay pending until it is false again."},
-		fieldDisabled: {Type: framework.TypeBool, Description: "Makes no remote call here. Writes are accepted and stay pending."},
+		fieldPaused: {Type: framework.TypeBool, Description: "Stops every remote change here, also of work under way before its next call. Writes are accepted and stay pending until it is false again."},
+		fieldVerificationsPerHour: {
+			Type: framework.TypeInt, Default: engine.DefaultsInForce().VerificationsPerHour,
+			Description: "How many replicas are compared with the cloud per hour in the background, two to four remote calls each, and none twice within an hour. 0 for none.",
+		},
+		fieldVerifyValues: {Type: framework.TypeBool, Description: "Compare values too, which takes the cloud's permission to read them and another call or two."},
+		fieldDisabled:     {Type: framework.TypeBool, Description: "Makes no remote call here. Writes are accepted and stay pending."},
 	}
 	if kind.CurrentVersionID != "" {
 		fields[fieldVersionHistory] = &framework.FieldSchema{Type: framework.TypeBool, Default: true, Description: "Keep each version under an id of its own (v1, v2, ..) beside the current one. Without it an update is one call, and readers can't ask for older versions."}
@@ -239,6 +246,10 @@ func decodeDestination(kind provider.Kind, d *framework.FieldData, next *engine.
 	if limit := given[int](d, fieldMaxDeletionsPerHour); limit != nil {
 		next.MaxDeletionsPerHour = limit
 	}
+	if n := given[int](d, fieldVerificationsPerHour); n != nil {
+		next.VerificationsPerHour = n
+	}
+	assign(&next.VerifyValues, given[bool](d, fieldVerifyValues))
 	assign(&next.Disabled, given[bool](d, fieldDisabled))
 	assign(&next.Paused, given[bool](d, fieldPaused))
 	if d.Schema[fieldVersionHistory] != nil {
@@ -285,8 +296,9 @@ func readDestination(kind provider.Kind) handler {
 			fieldRegion: destination.Region, fieldEndpoint: destination.Endpoint, fieldCACert: destination.CACert,
 			fieldAuthMethod: destination.AuthMethod, fieldRecoveryWindowDays: destination.RecoveryWindowDays,
 			fieldAllowedPaths: listOf(destination.AllowedPaths), fieldMaxRequestsPerSecond: destination.MaxRequestsPerSecond,
-			fieldMaxDeletionsPerHour: destination.DeletionsPerHour(),
-			fieldDisabled:            destination.Disabled, fieldPaused: destination.Paused,
+			fieldMaxDeletionsPerHour:  destination.DeletionsPerHour(),
+			fieldVerificationsPerHour: destination.VerificationBudget(), fieldVerifyValues: destination.VerifyValues,
+			fieldDisabled: destination.Disabled, fieldPaused: destination.Paused,
 			"credentials": map[string]any{
 				fieldAccessKeyID:     destination.AccessKeyID != "",
 				fieldAccessKeySecret: destination.AccessKeySecret.IsSet(),

@@ -164,6 +164,7 @@ func encodeDefaultsInForce(d engine.Defaults) map[string]any {
 		fieldDeletionPolicy: string(d.DeletionPolicy), fieldGranularity: string(d.Granularity),
 		"first_retry": seconds(d.FirstRetry), "longest_retry": seconds(d.LongestRetry), "blocked_retry": seconds(d.BlockedRetry),
 		"refused_credentials_rest": seconds(d.RefusalRest), "longest_probe": seconds(d.LongestProbe),
+		fieldVerificationsPerHour: d.VerificationsPerHour,
 	}
 }
 

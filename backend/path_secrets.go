@@ -73,6 +73,7 @@ func (b *backend) secretPaths() []*framework.Path {
 			fieldDeletionPolicy: {Type: framework.TypeString, Description: "What deleting the secret does to its replicas: schedule (delete after the cloud's recovery window), force (at once), retain (leave them, without the mark).", AllowedValues: []any{"schedule", "force", "retain"}},
 			fieldDelete:         {Type: framework.TypeBool, Description: "With destinations: delete the replicas at those that are left out, by the deletion policy. By default they stay, without the mark."},
 			fieldPaused:         {Type: framework.TypeBool, Description: "Stops every remote change of this secret. Writes are accepted and stay pending until it is false again."},
+			fieldDriftAction:    {Type: framework.TypeString, Description: driftActionHelp, AllowedValues: driftActions},
 			fieldCAS:            casField,
 			fieldVersion:        {Type: framework.TypeInt, Description: "Version to read. Defaults to the newest.", Query: true},
 			fieldWait:           waitField,
@@ -250,6 +251,13 @@ func settingsChange(d *framework.FieldData) (engine.Change, error) {
 			return change, engine.Refusef("%v", err)
 		}
 		change.Settings.DeletionPolicy = &policy
+	}
+	if text := given[string](d, fieldDriftAction); text != nil {
+		action, err := engine.ParseDriftAction(*text)
+		if err != nil {
+			return change, err
+		}
+		change.Settings.DriftAction = &action
 	}
 	return change, nil
 }

@@ -20,7 +20,13 @@ const (
 	fieldIncludeKeys        = "include_keys"
 	fieldExcludeKeys        = "exclude_keys"
 	fieldCustomMetadataTags = "custom_metadata_tags"
+	fieldDriftAction        = "drift_action"
 )
+
+// driftActionHelp describes the parameter on all levels.
+const driftActionHelp = "What happens when somebody else changed a replica in the cloud: report (say so), repair (make it again what it should be), ignore (don't look, unless asked to). Defaults to report."
+
+var driftActions = []any{string(engine.DriftReport), string(engine.DriftRepair), string(engine.DriftIgnore)}
 
 // settingsFields are the parameters for how replicas should look, which rules
 // and destinations have in common; tags is the name of the one for tags.
@@ -36,6 +42,7 @@ func settingsFields(tags string) map[string]*framework.FieldSchema {
 		fieldExcludeKeys:        {Type: framework.TypeCommaStringSlice, Description: "Globs on the keys that aren't sent with granularity secret-key."},
 		fieldSecretNameTemplate: {Type: framework.TypeString, Description: "Template of remote names, such as {{ .MountPath }}-{{ .SecretPath | lowercase }}. The result is made legal for the cloud; by default it is the secret's name."},
 		fieldDeletionPolicy:     {Type: framework.TypeString, Description: "What deleting a secret does to its replicas: schedule (delete after the cloud's recovery window), force (at once), retain (leave them, without the mark).", AllowedValues: []any{"schedule", "force", "retain"}},
+		fieldDriftAction:        {Type: framework.TypeString, Description: driftActionHelp, AllowedValues: driftActions},
 		fieldCustomMetadataTags: {Type: framework.TypeCommaStringSlice, Description: "Keys of a secret's custom metadata that become tags of its replicas."},
 	}
 }
@@ -50,6 +57,7 @@ func decodeSettings(d *framework.FieldData, tags string, s *rule.Settings) error
 	decodeText(d, fieldGranularity, &s.Granularity)
 	decodeText(d, fieldSecretNameTemplate, &s.SecretNameTemplate)
 	decodeText(d, fieldDeletionPolicy, &s.DeletionPolicy)
+	decodeText(d, fieldDriftAction, &s.DriftAction)
 	decodeList(d, fieldIncludeKeys, &s.IncludeKeys)
 	decodeList(d, fieldExcludeKeys, &s.ExcludeKeys)
 	decodeList(d, fieldCustomMetadataTags, &s.CustomMetadataTags)
@@ -102,6 +110,7 @@ func encodeDefaults(s rule.Settings, tags string, to map[string]any) {
 	to[fieldExcludeKeys] = listOf(s.ExcludeKeys)
 	to[fieldSecretNameTemplate] = textOf(s.SecretNameTemplate)
 	to[fieldDeletionPolicy] = textOf(s.DeletionPolicy)
+	to[fieldDriftAction] = textOf(s.DriftAction)
 	to[fieldCustomMetadataTags] = listOf(s.CustomMetadataTags)
 }
 

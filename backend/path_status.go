@@ -300,7 +300,7 @@ func encodeReplica(r engine.ReplicaStatus) map[string]any {
 		"state": string(r.State), "paused_by": pauseLevels(r), "remote_name": r.RemoteName,
 		"held_since": "", "removal": "", "deletion_time": encodeTime(r.DeletionTime),
 		"version": r.Version, "remote_version": r.VersionID, "labels": append([]string{}, r.Labels...), "versions": encodeRemoteVersions(r.Versions),
-		"attempts": r.Attempts, "next_retry": encodeTime(r.NextRetry), "last_sync": encodeTime(r.LastSync),
+		"attempts": r.Attempts, "next_retry": encodeTime(r.NextRetry), "last_sync": encodeTime(r.LastSync), "last_verification": encodeTime(r.LastVerification),
 		"kms_key_id": r.KMSKeyID, "tags": r.Tags, "request_ids": append([]string{}, r.RequestIDs...),
 	}
 	if r.Held != nil {
@@ -311,6 +311,9 @@ func encodeReplica(r engine.ReplicaStatus) map[string]any {
 	}
 	if r.Failure != nil {
 		replica["error"] = encodeFailure(r.Failure)
+	}
+	if r.Drift != nil {
+		replica["drift"] = map[string]any{"since": encodeTime(r.Drift.Since), "findings": encodeFindings(r.Drift.Findings)}
 	}
 	if len(r.Notes) > 0 {
 		replica["notes"] = r.Notes

@@ -337,7 +337,7 @@ func (as *activities) snapshot(name string) (map[string]progress, time.Time) {
 		c := *p
 		c.state = p.shown(a.generation)
 		copies[destination] = c
-		if !p.done(a.generation) {
+		if !p.done(a.generation) && c.state != StateDrifted { // which isn't behind
 			since = older(since, p.since)
 		}
 	}

@@ -109,6 +109,9 @@ func (e *Engine) applyLocked(ctx context.Context, c Change) (Changed, error) {
 	if err != nil {
 		return Changed{}, err
 	}
+	if c.Data != nil || c.Patch != nil {
+		next.repair()
+	}
 	altered := !next.equal(before)
 	if altered && data != nil {
 		if err := e.checkCAS(ctx, c); err != nil {

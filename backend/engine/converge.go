@@ -49,6 +49,13 @@ type convergence struct {
 	doubtful   bool               // something was attempted whose outcome isn't known
 	newest     plan.VersionNumber // that Vault ever gave
 	secret     string
+	// drift is what somebody else changed; until the remote was looked at again it
+	// stays.
+	drift *Drift
+	// driftAction is what the settings say of drift.
+	driftAction DriftAction
+	// createdUnder is the key that the service named when the secret was made.
+	createdUnder string
 	// tagsFailure is why the remote was made without its tags.
 	tagsFailure *Failure
 
@@ -59,6 +66,9 @@ type convergence struct {
 // converge returns nil when the remote is as wanted. What was done until an
 // error is in c.have.
 func (c *convergence) converge(ctx context.Context) error {
+	if err := c.lookAtDrift(ctx); err != nil {
+		return err
+	}
 	for range maxPlans {
 		if c.remembered != nil && c.have.Looked {
 			if err := c.recognise(ctx); err != nil {
@@ -137,12 +147,13 @@ func (c *convergence) look(ctx context.Context) error {
 	}
 	var found provider.Secret
 	var versions []provider.Version
+	var tags map[string]string
 	err := c.call(ctx, func(ctx context.Context) (err error) {
-		found, err = c.o.remote.Describe(ctx, c.name)
+		found, tags, err = c.describe(ctx)
 		return err
 	})
 	if provider.IsNotFound(err) {
-		c.have = plan.Absent()
+		c.have, c.drift = plan.Absent(), nil
 		return nil
 	}
 	if err != nil {
@@ -162,12 +173,16 @@ func (c *convergence) look(ctx context.Context) error {
 		seen = plan.Seen(found, versions, c.have, service)
 		seen.Unmarked = unmarked && c.have.HoldsAll(seen.Versions)
 	}
+	if tags != nil {
+		seen = seen.TagsLeft(tags)
+	}
 	before := c.have
 	c.have = seen
 	if err := c.recogniseAdopted(ctx, before); err != nil {
 		c.have.Known = false
 		return err
 	}
+	c.drift = nil
 	if err := c.identify(ctx, service); err != nil {
 		c.have.Known = false // the doubt stays
 		return err
@@ -269,10 +284,11 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 		case step.Action == plan.Restore && c.o.kind.AssignsVersionIDs() && c.have.HasUnknown():
 			c.have.Known = false // they can be read now
 			return nil
-		case step.Action == plan.Create && c.tagsFailure != nil:
-			c.have.Tags, c.remembered = nil, nil
 		case step.Action == plan.Create:
-			c.remembered = nil // there was nothing
+			c.remembered, c.have.KMSKeyID = nil, c.createdUnder // there was nothing
+			if c.tagsFailure != nil {
+				c.have.Tags = nil
+			}
 		case step.Action == plan.ChangeTags:
 			c.tagsFailure = nil
 		}
@@ -341,7 +357,7 @@ func (c *convergence) create(ctx context.Context, step plan.Step) (string, error
 	if err != nil {
 		return "", err
 	}
-	c.tagsFailure = nil
+	c.tagsFailure, c.createdUnder = nil, created.KMSKeyID
 	if created.TagsError != nil {
 		c.tagsFailure = c.e.failure(created.TagsError)
 	}

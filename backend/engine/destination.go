@@ -38,6 +38,10 @@ type Destination struct {
 	MaxDeletionsPerHour  *int          // nil for the default, [UnlimitedDeletions] for no limit
 	Disabled             bool
 	Paused               bool
+	// VerificationsPerHour is how many replicas are compared with the cloud per hour
+	// in the background; nil for the default, 0 for none.
+	VerificationsPerHour *int
+	VerifyValues         bool // compares values too
 
 	// For services without a label for the current version.
 	NoVersionHistory bool
@@ -114,6 +118,8 @@ type destinationRecord struct {
 	MaxDeletionsPerHour  *int              `json:"max_deletions_per_hour,omitempty"`
 	Disabled             bool              `json:"disabled,omitempty"`
 	Paused               bool              `json:"paused,omitempty"`
+	VerificationsPerHour *int              `json:"verifications_per_hour,omitempty"`
+	VerifyValues         bool              `json:"verify_values,omitempty"`
 	NoVersionHistory     bool              `json:"no_version_history,omitempty"`
 	CurrentVersionID     string            `json:"current_version_id,omitempty"`
 	Settings             map[string]string `json:"settings,omitempty"`
@@ -147,8 +153,9 @@ func (d *Destination) record(pending sweep) *destinationRecord {
 		AccessKeySecret: d.AccessKeySecret.Reveal(), SecurityToken: d.SecurityToken.Reveal(),
 		Defaults: d.Defaults, RecoveryWindowDays: d.RecoveryWindowDays,
 		AllowedPaths: d.AllowedPaths, MaxRequestsPerSecond: d.MaxRequestsPerSecond, Disabled: d.Disabled, Paused: d.Paused,
-		MaxDeletionsPerHour: d.MaxDeletionsPerHour,
-		NoVersionHistory:    d.NoVersionHistory, CurrentVersionID: d.CurrentVersionID,
+		MaxDeletionsPerHour:  d.MaxDeletionsPerHour,
+		VerificationsPerHour: d.VerificationsPerHour, VerifyValues: d.VerifyValues,
+		NoVersionHistory: d.NoVersionHistory, CurrentVersionID: d.CurrentVersionID,
 		Settings: d.Settings, Sweep: pending,
 	}
 }
@@ -159,8 +166,9 @@ func (r *destinationRecord) destination(kind, name string) *Destination {
 		AuthMethod: r.AuthMethod, AccessKeyID: r.AccessKeyID,
 		Defaults: r.Defaults, RecoveryWindowDays: r.RecoveryWindowDays,
 		AllowedPaths: r.AllowedPaths, MaxRequestsPerSecond: r.MaxRequestsPerSecond, Disabled: r.Disabled, Paused: r.Paused,
-		MaxDeletionsPerHour: r.MaxDeletionsPerHour,
-		NoVersionHistory:    r.NoVersionHistory, CurrentVersionID: r.CurrentVersionID,
+		MaxDeletionsPerHour:  r.MaxDeletionsPerHour,
+		VerificationsPerHour: r.VerificationsPerHour, VerifyValues: r.VerifyValues,
+		NoVersionHistory: r.NoVersionHistory, CurrentVersionID: r.CurrentVersionID,
 		Settings: r.Settings,
 	}
 	if r.AccessKeySecret != "" {
@@ -192,11 +200,8 @@ func (d *Destination) check(kind provider.Kind) error {
 	if err := checkGlobs("allowed_paths", d.AllowedPaths); err != nil {
 		return err
 	}
-	if d.MaxRequestsPerSecond < 0 {
-		return Refusef("max_requests_per_second: %v is negative", d.MaxRequestsPerSecond)
-	}
-	if d.DeletionsPerHour() < UnlimitedDeletions {
-		return Refusef("max_deletions_per_hour: %d is negative; 0 holds every deletion, -1 none", *d.MaxDeletionsPerHour)
+	if err := d.checkRates(); err != nil {
+		return err
 	}
 	if kind.CurrentVersionID == "" && (d.CurrentVersionID != "" || d.NoVersionHistory) {
 		return Refusef("current_version_id and version_history have no meaning for %s, whose service marks the current version itself", d.Type)
@@ -212,6 +217,20 @@ func (d *Destination) check(kind provider.Kind) error {
 	}
 	if err != nil {
 		return Refusef("%v", err)
+	}
+	return nil
+}
+
+// checkRates refuses rates that make no sense.
+func (d *Destination) checkRates() error {
+	if d.MaxRequestsPerSecond < 0 {
+		return Refusef("max_requests_per_second: %v is negative", d.MaxRequestsPerSecond)
+	}
+	if d.DeletionsPerHour() < UnlimitedDeletions {
+		return Refusef("max_deletions_per_hour: %d is negative; 0 holds every deletion, -1 none", *d.MaxDeletionsPerHour)
+	}
+	if n := d.VerificationBudget(); n < 0 || n > mostVerificationsPerHour {
+		return Refusef("verifications_per_hour %d isn't from 0 to %d", n, mostVerificationsPerHour)
 	}
 	return nil
 }

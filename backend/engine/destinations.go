@@ -241,7 +241,7 @@ func (e *Engine) deleteUnheld(ctx context.Context, ref string) (holder string, e
 		}
 	}
 	e.claimCounts.forget(ref)
-	err = errors.Join(destinations.Delete(ctx, e.storage, ref), e.deleteBrake(ctx, ref))
+	err = errors.Join(destinations.Delete(ctx, e.storage, ref), e.deleteBrake(ctx, ref), rounds.Delete(ctx, e.storage, ref))
 	// If that failed it may be in storage or not, and is opened again if it is.
 	if r := e.replicators.remove(ref); r != nil {
 		r.stop()

@@ -190,7 +190,7 @@ func (e *Engine) Start() {
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	for _, r := range e.replicators.all() {
-		r.run(e.workOnItem)
+		e.run(r)
 	}
 	ctx := e.ctx
 	e.work.Go(func() { e.tidy(ctx) })
@@ -385,9 +385,15 @@ func (e *Engine) keep(o *opened) *replicator {
 	case e.stopped:
 		added.stop()
 	case e.ctx != nil:
-		added.run(e.workOnItem)
+		e.run(added)
 	}
 	return kept
+}
+
+// run starts the work of a destination.
+func (e *Engine) run(r *replicator) {
+	r.run(e.workOnItem)
+	r.workers.Go(func() { e.verifyRounds(r) })
 }
 
 // await lets Stop wait for the workers of a replicator that was stopped.

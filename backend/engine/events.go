@@ -7,6 +7,7 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
@@ -23,7 +24,8 @@ const (
 	// EventHeld says that a deletion or withdrawal waits for a person, since too many
 	// were asked for at once.
 	EventHeld EventKind = "cloudsync/held"
-	// EventDrifted says that somebody changed a replica in the cloud.
+	// EventDrifted says that somebody changed a replica in the cloud, in other ways
+	// than was told before; with another state than drifted, that it is no longer so.
 	EventDrifted EventKind = "cloudsync/drifted"
 	// The events of managed credentials. A rotation that the cloud makes by schedule
 	// is told where the credential is passed on to a secret.
@@ -44,6 +46,7 @@ type Event struct {
 	Class       provider.Class // of the failure; "" without one
 	Version     uint64         // that readers at the destination get; 0 if none
 	Operation   string         // what was done or tried
+	Drift       []plan.DriftKind
 }
 
 const (
@@ -55,6 +58,7 @@ const (
 	operationCreate    = "create"
 	operationRotate    = "rotate"
 	operationConverge  = "converge"
+	operationVerify    = "verify"
 )
 
 // waitingEvents is how many events wait for being published. When the bus is too

@@ -27,6 +27,7 @@ var abilities = []Ability{
 	{"restore", "cancel a scheduled deletion", able[provider.Restorer]},
 	{"move_current", "make readers get an older version again", able[provider.CurrentMover]},
 	{"change_tags", "change the tags of a secret that is there", able[provider.Tagger]},
+	{"read_tags", "tell which tags a secret has", able[provider.TagReader]},
 	{"change_key", "change the KMS key of a secret that is there", able[provider.KeyChanger]},
 	{"check_key", "tell about a KMS key before a secret is put under it", able[provider.KeyChecker]},
 	{"check", "tell what stands in the way of working with a destination", able[provider.Checker]},
@@ -73,6 +74,9 @@ type Defaults struct {
 	BlockedRetry time.Duration
 	// RefusalRest is how long refused credentials aren't tried again.
 	RefusalRest time.Duration
+	// VerificationsPerHour is how many replicas of a destination are compared with
+	// the cloud per hour in the background.
+	VerificationsPerHour int
 	// LongestProbe is the longest time between two tries of a destination that is
 	// away.
 	LongestProbe time.Duration
@@ -84,6 +88,7 @@ func DefaultsInForce() Defaults {
 		Wait: defaultWait, AuthMethod: AuthAccessKey, DeletionPolicy: DeleteScheduled, Granularity: payload.PerSecret,
 		FirstRetry: firstRetry, LongestRetry: longestRetry, BlockedRetry: blockedRetry,
 		RefusalRest: refusalTime, LongestProbe: longestProbe,
+		VerificationsPerHour: defaultVerificationsPerHour,
 	}
 }
 

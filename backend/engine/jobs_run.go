@@ -24,6 +24,7 @@ func (e *Engine) jobKinds() map[string]openJob {
 	return map[string]openJob{
 		jobResume: e.openResume,
 		jobImport: e.openImport,
+		jobVerify: e.openVerifyJob,
 	}
 }
 

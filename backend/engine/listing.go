@@ -42,7 +42,10 @@ func (as *activities) outstanding() map[string]*backlog {
 			if p.unclaimed {
 				b.unclaimed++
 			}
-			b.since, b.heldSince = older(b.since, p.since), older(b.heldSince, p.heldSince)
+			b.heldSince = older(b.heldSince, p.heldSince)
+			if p.shown(a.generation) != StateDrifted { // that isn't behind
+				b.since = older(b.since, p.since)
+			}
 		}
 	}
 	return byDestination
@@ -50,7 +53,10 @@ func (as *activities) outstanding() map[string]*backlog {
 
 // States are all states, those that need most attention first.
 func States() []State {
-	return []State{StateBlocked, StateHeld, StateRetrying, StatePaused, StateDisabled, StateDeleting, StateReleasing, StatePending, StateWithdrawn, StateInSync}
+	return []State{
+		StateBlocked, StateHeld, StateRetrying, StateDrifted, StatePaused, StateDisabled, StateDeleting, StateReleasing,
+		StatePending, StateWithdrawn, StateInSync,
+	}
 }
 
 // Query asks for secrets by where their replicas stand.

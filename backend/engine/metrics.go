@@ -16,6 +16,7 @@ const (
 	labelDestination = "destination"
 	labelOperation   = "operation"
 	labelOutcome     = "outcome"
+	labelKind        = "kind"
 
 	outcomeOK = "ok" // beside the error classes
 )
@@ -39,8 +40,11 @@ type meters struct {
 	convergences *prometheus.CounterVec
 	// credentialRuns are those of managed credentials.
 	credentialRuns *prometheus.CounterVec
-	replication    prometheus.Histogram
-	lag            prometheus.Histogram
+	// verifications and drift are what comparisons with the remote led to.
+	verifications *prometheus.CounterVec
+	drift         *prometheus.CounterVec
+	replication   prometheus.Histogram
+	lag           prometheus.Histogram
 }
 
 func newMeters(ref string) *meters {
@@ -65,6 +69,14 @@ func newMeters(ref string) *meters {
 			Name: "cloudsync_managed_credential_runs_total", ConstLabels: at,
 			Help: "Times that a managed credential was worked on, by outcome: ok or the error class.",
 		}, []string{labelOutcome}),
+		verifications: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloudsync_verifications_total", ConstLabels: at,
+			Help: "Times that a replica was compared with the cloud, by outcome: in_sync, drifted, repairing, skipped or the error class.",
+		}, []string{labelOutcome}),
+		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "cloudsync_drift_findings_total", ConstLabels: at,
+			Help: "Times that a comparison found a replica changed by somebody else, by the kind of drift.",
+		}, []string{labelKind}),
 		replication: prometheus.NewHistogram(histogram("cloudsync_replication_duration_seconds",
 			"How long replicas took from the first change that they were behind until they were in sync.", replicationSeconds)),
 		lag: prometheus.NewHistogram(histogram("cloudsync_replication_lag_versions",
@@ -74,7 +86,7 @@ func newMeters(ref string) *meters {
 
 // collect sends the present figures.
 func (m *meters) collect(metrics chan<- prometheus.Metric) {
-	for _, c := range []prometheus.Collector{m.calls, m.callSeconds, m.gateSeconds, m.convergences, m.credentialRuns, m.replication, m.lag} {
+	for _, c := range []prometheus.Collector{m.calls, m.callSeconds, m.gateSeconds, m.convergences, m.credentialRuns, m.verifications, m.drift, m.replication, m.lag} {
 		c.Collect(metrics)
 	}
 }
@@ -133,6 +145,21 @@ func (e *Engine) caughtUp(ref string, since time.Time, before, after *Replica) {
 	}
 	if served.Number > old.Number {
 		r.meters.lag.Observe(float64(served.Number - old.Number))
+	}
+}
+
+// verified notes the end of a verification; err is a failure of our own storage.
+func (m *meters) verified(v Verified, err error) {
+	outcome := string(v.Result)
+	switch {
+	case err != nil:
+		outcome = string(provider.ClassOf(err))
+	case v.Failure != nil:
+		outcome = string(v.Failure.Class)
+	}
+	m.verifications.WithLabelValues(outcome).Inc()
+	for _, kind := range kindsOf(v.Findings) {
+		m.drift.WithLabelValues(string(kind)).Inc()
 	}
 }
 

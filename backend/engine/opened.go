@@ -205,7 +205,7 @@ const mostTraced = 8
 type trace struct {
 	mu    sync.Mutex
 	ids   []string
-	calls int
+	calls int // also those without an id
 }
 
 type traceKey struct{}
@@ -214,6 +214,13 @@ type traceKey struct{}
 func traced(ctx context.Context) (context.Context, *trace) {
 	t := &trace{}
 	return context.WithValue(ctx, traceKey{}, t), t
+}
+
+// made is how many calls were made.
+func (t *trace) made() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.calls
 }
 
 func (t *trace) add(id string) {

@@ -29,6 +29,10 @@ type outcome struct {
 	waiting    bool // for another replica to take its place
 	stale      bool // the replica is gone from the record: nothing to report
 	requestIDs []string
+	// drift is what is known of drift afterwards; with left set, the replica was
+	// left as it is.
+	drift *Drift
+	left  bool
 }
 
 // tried is how the calls went; nil also if the last one wasn't made.
@@ -57,6 +61,8 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 		return nil // renamed meanwhile, and queued again by that
 	case out.waiting, out.stale:
 		return nil // it is queued again by the one that it waits for, or by who changed it
+	case out.left:
+		return e.saveDrifted(ctx, s, slot, generation, doubt, out)
 	case out.removed && replica.Removal != nil:
 		s.rememberRemoved(slot, replica.RemoteName, out)
 		if err := e.dropReplica(ctx, s, slot); err != nil {
@@ -175,7 +181,7 @@ func (e *Engine) dropReplica(ctx context.Context, s *Secret, slot string) error 
 // advance returns the replica after a convergence.
 func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 	next := *r
-	next.Observed, next.TagsFailure = out.observed, out.tags
+	next.Observed, next.TagsFailure, next.Drift = out.observed, out.tags, out.drift
 	next.Observed.Looked = false
 	next.Term = out.term
 	next.Ahead, next.Undecided = isAhead(out.err)
@@ -221,7 +227,7 @@ func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 func (r *Replica) same(other *Replica) bool {
 	a, b := *r, *other
 	for _, replica := range []*Replica{&a, &b} {
-		replica.LastSync, replica.RequestIDs = time.Time{}, nil
+		replica.LastSync, replica.LastVerification, replica.RequestIDs = time.Time{}, time.Time{}, nil
 		if replica.Failure != nil {
 			replica.Failure = &Failure{Class: replica.Failure.Class, Code: replica.Failure.Code}
 		}

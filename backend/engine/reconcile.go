@@ -90,21 +90,31 @@ func (c *convergence) work(ctx context.Context, s *Secret, meta *kvstore.Metadat
 	switch {
 	case errors.As(err, &unfit):
 		out.err = &provider.Error{Class: provider.ClassInvalid, Message: unfit.message}
-		out.observed, out.tags, out.format, out.term = c.have, replica.TagsFailure, replica.Format, replica.Term
+		out.observed, out.tags, out.format, out.drift, out.term = c.have, replica.TagsFailure, replica.Format, replica.Drift, replica.Term
 		return out, nil
 	case err != nil:
 		return outcome{}, err
 	}
+	if out.due = c.due; c.e.leaveDrifted(c, replica, &out) {
+		return out, nil
+	}
 	out.err = c.run(ctx, replica.Verify)
 	out.err = c.showWayOut(out.err)
+	c.conclude(replica, &out)
+	return out, nil
+}
+
+// conclude notes what is known of the remote after the convergence.
+func (c *convergence) conclude(replica *Replica, out *outcome) {
 	out.observed, out.tags, out.format, out.presence = c.have, c.tagsFailure, c.format, c.want.Presence
-	out.due = c.due
-	out.term = replica.Term
+	out.due, out.term = c.due, replica.Term
 	if c.remembered == nil {
 		out.term = c.e.term
 	}
+	if c.drift != nil {
+		out.observed, out.drift = replica.Observed, c.drift // nothing more is known
+	}
 	out.removed = out.err == nil && (c.want.Presence == plan.Deleted || c.want.Presence == plan.Released)
-	return out, nil
 }
 
 // convergence begins one of a replica that the secret has.
@@ -282,6 +292,7 @@ func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica 
 	if err := r.check(d, c.o.kind.Limits, replica.RemoteName); err != nil {
 		return err
 	}
+	c.driftAction = firstSet(valueOf(r.settings.DriftAction), DriftReport)
 	c.want.Description, c.want.KMSKeyID, c.want.Tags = r.description, valueOf(r.settings.KMSKeyID), r.tags
 	c.want.Presence = plan.Withdrawn
 	c.want.DeleteAfter = provider.Days(max(r.removal.WindowDays, c.o.kind.Limits.Window.MinDays))

@@ -32,6 +32,7 @@ import (
 //	managed/<id of name>             what is wanted and known of a managed credential
 //	pending/<page>                   marks: which secrets may have replicas out of sync
 //	brake/<type>/<name>              what a destination lost in the last hour
+//	verification/<type>/<name>       how far the verification of a destination's replicas has come
 //	claim/<type>/<name>/<id of remote name>
 //	                                 which secret owns a remote name
 //	job/<id>, jobreport/<id>/<page>  long work and what came of it
@@ -46,6 +47,7 @@ var (
 	destinations = record.Kind[destinationRecord]{Prefix: "destination/", Sealed: true, Version: 1}
 	secrets      = record.Kind[Secret]{Prefix: "secret/", Version: 1}
 	pendings     = record.Kind[pendingRecord]{Prefix: "pending/", Version: 1}
+	rounds       = record.Kind[roundRecord]{Prefix: "verification/", Version: 1}
 	claims       = record.Kind[claimRecord]{Prefix: "claim/", Version: 1}
 	brakes       = record.Kind[brakeRecord]{Prefix: "brake/", Version: 1}
 )
@@ -57,6 +59,7 @@ func SealWrapPaths() []string {
 		mounts.SealWrapPath(), configs.SealWrapPath(), destinations.SealWrapPath(),
 		secrets.SealWrapPath(), places.SealWrapPath(), leases.SealWrapPath(), rules.SealWrapPath(), pendings.SealWrapPath(), claims.SealWrapPath(),
 		brakes.SealWrapPath(),
+		rounds.SealWrapPath(),
 		jobRecords.SealWrapPath(), jobReports.SealWrapPath(),
 		managed.SealWrapPath(),
 	} {
@@ -237,6 +240,7 @@ const (
 	StateHeld      State = "held"      // would be taken from its readers, and waits for a person
 	StatePaused    State = "paused"    // waits for the end of a pause
 	StateDisabled  State = "disabled"  // the destination is switched off
+	StateDrifted   State = "drifted"   // was in sync, and then somebody else changed it
 )
 
 // Replica is one secret at one destination.
@@ -270,6 +274,11 @@ type Replica struct {
 	Format      string    `json:"format,omitempty"` // how the value it holds was encoded
 	Failure     *Failure  `json:"failure,omitempty"`
 	LastSync    time.Time `json:"last_sync,omitzero"` // when it was last brought in sync
+	// Drift is what somebody else changed since; nil if nothing is known.
+	Drift *Drift `json:"drift,omitempty"`
+	// LastVerification is when it was last compared with the remote, as of the
+	// last time that the record was written.
+	LastVerification time.Time `json:"last_verification,omitzero"`
 	// RequestIDs are the service's ids of the calls of the last work that changed
 	// the replica, for its support.
 	RequestIDs []string `json:"request_ids,omitempty"`
@@ -308,7 +317,8 @@ type Settings struct {
 	Format            payload.Format    `json:"format,omitempty"`
 	DeletionPolicy    DeletionPolicy    `json:"deletion_policy,omitempty"`
 	// Paused stops every remote change of the secret.
-	Paused bool `json:"paused,omitempty"`
+	Paused      bool        `json:"paused,omitempty"`
+	DriftAction DriftAction `json:"drift_action,omitempty"`
 }
 
 func (s Settings) clone() Settings {
@@ -322,5 +332,5 @@ func (s Settings) clone() Settings {
 
 func (s Settings) isZero() bool {
 	return len(s.Destinations) == 0 && len(s.KMSKeyIDs) == 0 && len(s.RemoteNames) == 0 && len(s.CurrentVersionIDs) == 0 && len(s.Tags) == 0 &&
-		s.Description == "" && s.RemoteName == "" && s.Format == "" && s.DeletionPolicy == "" && !s.Paused
+		s.Description == "" && s.RemoteName == "" && s.Format == "" && s.DeletionPolicy == "" && s.DriftAction == "" && !s.Paused
 }

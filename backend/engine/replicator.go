@@ -42,16 +42,18 @@ type replicator struct {
 	queue   *queue
 	backoff *backoff
 	meters  *meters
-	ctx     context.Context //nolint:containedctx // ends the calls of the workers when the destination is deleted
-	cancel  context.CancelFunc
-	workers sync.WaitGroup
+	// verified is when replicas were last compared with the cloud.
+	verified *verifiedTimes
+	ctx      context.Context //nolint:containedctx // ends the calls of the workers when the destination is deleted
+	cancel   context.CancelFunc
+	workers  sync.WaitGroup
 }
 
 func newReplicator(ctx context.Context, o *opened) *replicator {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &replicator{
 		ref: o.destination.Ref(), queue: newQueue(), backoff: &backoff{failures: map[string]int{}},
-		meters: newMeters(o.destination.Ref()), ctx: ctx, cancel: cancel,
+		meters: newMeters(o.destination.Ref()), verified: newVerifiedTimes(), ctx: ctx, cancel: cancel,
 	}
 	r.current.Store(o)
 	return r

@@ -43,6 +43,11 @@ func (e *Engine) Sync(ctx context.Context, name string) (Changed, error) {
 	if len(s.Replicas) == 0 {
 		return Changed{}, Refusef("secret %q has no destinations; give it some with destinations=type/name at secrets/%s, or by a rule", name, name)
 	}
+	if s.repair() {
+		if err := e.storeSecret(ctx, s); err != nil {
+			return Changed{}, err
+		}
+	}
 	if err := e.begin(ctx, s); err != nil {
 		return Changed{}, err
 	}

@@ -47,6 +47,7 @@ type SettingsChange struct {
 	Format           *payload.Format
 	DeletionPolicy   *DeletionPolicy
 	Paused           *bool
+	DriftAction      *DriftAction
 }
 
 // IsZero tells whether nothing is changed.
@@ -123,6 +124,7 @@ func (c SettingsChange) apply(s Settings, byRules []string) (Settings, error) {
 	set(&s.Format, c.Format)
 	set(&s.DeletionPolicy, c.DeletionPolicy)
 	set(&s.Paused, c.Paused)
+	set(&s.DriftAction, c.DriftAction)
 	if c.Tags != nil {
 		s.Tags = maps.Clone(*c.Tags)
 	}
@@ -150,6 +152,7 @@ func (s Settings) level(ref string) rule.Settings {
 	return rule.Settings{
 		KMSKeyID: ifSet(s.KMSKeyIDs[ref]), Tags: s.Tags, Description: ifSet(s.Description),
 		Format: ifSet(s.Format), DeletionPolicy: ifSet(s.DeletionPolicy),
+		DriftAction: ifSet(s.DriftAction),
 	}
 }
 

@@ -52,6 +52,10 @@ type ReplicaStatus struct {
 	Attempts  int       // failed in a row
 	NextRetry time.Time // zero if none is planned
 	LastSync  time.Time
+	// LastVerification is when it was last compared with the cloud, as far as that is
+	// known; Drift what was found then, nil if nothing.
+	LastVerification time.Time
+	Drift            *Drift
 	// RequestIDs are the service's ids of the calls of the last work on it.
 	RequestIDs []string
 
@@ -144,6 +148,7 @@ func (e *Engine) replicaStatus(ctx context.Context, s *Secret, slot string) Repl
 		status.Key = key
 	}
 	status.Former = slotIsFormer(slot)
+	status.LastVerification, status.Drift = e.lastVerified(s.Name, slot, replica), replica.Drift
 	if r, err := e.replicator(ctx, ref); err == nil && r != nil {
 		if label := r.current.Load().kind.CurrentLabel; label != "" && current.ID != "" {
 			status.Labels = []string{label}

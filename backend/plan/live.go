@@ -112,7 +112,7 @@ func contentSteps(want Desired, have Observed, can provider.Abilities, limits pr
 		gone[step.VersionID] = true
 	}
 	if have.Serves(want) {
-		return steps, nil
+		return append(steps, mendSteps(want, have, can, gone)...), nil
 	}
 	if want.PointerID == "" {
 		current, refusal := labelSteps(want, have, can, limits, gone)
@@ -127,6 +127,16 @@ func contentSteps(want Desired, have Observed, can provider.Abilities, limits pr
 	}
 	pointer, refusal := pointerSteps(want, have, can, limits, steps)
 	return append(steps, pointer...), refusal
+}
+
+// mendSteps set right the version of the history that somebody else overwrote while
+// the pointer was left.
+func mendSteps(want Desired, have Observed, can provider.Abilities, gone map[string]bool) []Step {
+	kept, found := have.holding(want.Version, want.Digest)
+	if !found || want.PointerID == "" || !want.History || !can.Overwrites || gone[kept.ID] || kept.Digest == "" || kept.Digest == want.Digest {
+		return nil
+	}
+	return []Step{{Action: Overwrite, VersionID: kept.ID, Version: want.Version}}
 }
 
 // historySteps put the version under an id of its own beside the pointer.

@@ -91,6 +91,21 @@ func ChangeTags(ctx context.Context, d Destination, name string, set map[string]
 	return unable("change tags")
 }
 
+// DescribeTagged returns a secret's metadata with its tags; see [TagReader].
+// Without the ability nothing is known of the tags, which are nil then.
+func DescribeTagged(ctx context.Context, d Destination, name string) (Secret, map[string]string, error) {
+	able, ok := d.(TagReader)
+	if !ok {
+		s, err := d.Describe(ctx, name)
+		return s, nil, err
+	}
+	s, tags, err := able.DescribeTagged(ctx, name)
+	if tags == nil && err == nil {
+		tags = map[string]string{}
+	}
+	return s, tags, err
+}
+
 // ChangeKey changes the KMS key; see [KeyChanger].
 func ChangeKey(ctx context.Context, d Destination, name, kmsKeyID string) error {
 	if able, ok := d.(KeyChanger); ok {

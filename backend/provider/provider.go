@@ -126,6 +126,13 @@ type Tagger interface {
 	ChangeTags(ctx context.Context, name string, set map[string]string, remove []string) error
 }
 
+// TagReader reads tags.
+type TagReader interface {
+	// DescribeTagged is Describe with the secret's tags, also those of others, in
+	// as few calls as the service needs for both.
+	DescribeTagged(ctx context.Context, name string) (Secret, map[string]string, error)
+}
+
 // KeyChanger changes the KMS key of a secret that is there.
 type KeyChanger interface {
 	// ChangeKey makes later versions be encrypted under the key. Versions that
@@ -205,6 +212,8 @@ type NewSecret struct {
 // Created is the answer to a creation.
 type Created struct {
 	VersionID string
+	// KMSKeyID is the key as the service names it; "" where its answer doesn't.
+	KMSKeyID string
 	// TagsError is set when the secret was made but its tags were not; it is
 	// an *Error.
 	TagsError error

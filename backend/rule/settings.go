@@ -34,6 +34,7 @@ type DriftAction string
 const (
 	DriftReport DriftAction = "report" // the status says so
 	DriftRepair DriftAction = "repair" // it is made again what it should be
+	DriftIgnore DriftAction = "ignore" // nobody looks, unless asked to
 )
 
 // Settings say how replicas should look. Each field is optional: nil leaves it
@@ -179,7 +180,7 @@ func (s Settings) Check() error {
 		oneOf("format", s.Format, payload.JSON, payload.Raw, payload.Binary),
 		oneOf("granularity", s.Granularity, payload.PerSecret, payload.PerKey),
 		oneOf("deletion_policy", s.DeletionPolicy, DeleteScheduled, DeleteForce, DeleteRetain),
-		oneOf("drift_action", s.DriftAction, DriftReport, DriftRepair),
+		oneOf("drift_action", s.DriftAction, DriftReport, DriftRepair, DriftIgnore),
 		keyGlobs("include_keys", s.IncludeKeys),
 		keyGlobs("exclude_keys", s.ExcludeKeys),
 	); err != nil {

@@ -140,7 +140,7 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 		"an empty format":                {rule.Settings{Format: new(payload.Format(""))}, `format "" is unknown`, "unknown"},
 		"a granularity":                  {rule.Settings{Granularity: new(payload.Granularity("key"))}, `granularity "key" is unknown`, "unknown"},
 		"a deletion policy":              {rule.Settings{DeletionPolicy: new(rule.DeletionPolicy("keep"))}, `deletion_policy "keep" is unknown`, "unknown"},
-		"a drift action":                 {rule.Settings{DriftAction: new(rule.DriftAction("x"))}, `drift_action "x" is unknown, possible are ["report" "repair"]`, "unknown"},
+		"a drift action":                 {rule.Settings{DriftAction: new(rule.DriftAction("x"))}, `drift_action "x" is unknown, possible are ["report" "repair" "ignore"]`, "unknown"},
 		"a glob of keys":                 {rule.Settings{IncludeKeys: []string{"a["}}, `include_keys: "a[" isn't a valid glob`, "valid glob"},
 		"an empty glob of keys":          {rule.Settings{ExcludeKeys: []string{""}}, `exclude_keys: "" isn't a valid glob`, "valid glob"},
 		"an empty value_key":             {rule.Settings{ValueKey: new("")}, "value_key is empty", "value_key is empty"},

@@ -9,6 +9,18 @@ path "cloudsync/status/*" {
   capabilities = ["read"]
 }
 
+# Comparing replicas with the cloud. What somebody else changed there is noted, and
+# nothing is repaired.
+path "cloudsync/verify" {
+  capabilities       = ["update"]
+  allowed_parameters = { "match" = [], "destination" = [], "values" = [], "wait" = [] }
+}
+
+path "cloudsync/verify/*" {
+  capabilities       = ["update"]
+  allowed_parameters = { "destination" = [], "values" = [], "wait" = [] }
+}
+
 # Which secret has a remote name, which replicas are under which KMS key, and what
 # this build knows.
 path "cloudsync/lookup/*" {

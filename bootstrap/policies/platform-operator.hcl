@@ -76,6 +76,15 @@ path "cloudsync/plan/*" {
   }
 }
 
+# Comparing replicas with the cloud, and repairing what somebody else changed there.
+path "cloudsync/verify" {
+  capabilities = ["update"]
+}
+
+path "cloudsync/verify/*" {
+  capabilities = ["update"]
+}
+
 # Which secret has a remote name, which replicas are under which KMS key, and what
 # this build knows.
 path "cloudsync/lookup/*" {

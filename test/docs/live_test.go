@@ -18,6 +18,7 @@ import (
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator/emulatortest"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/test/harness"
 )
 
@@ -171,12 +172,45 @@ var steps = map[string]struct{ prepare, do func(m *mount) }{
 		endpoint, _ := stored["endpoint"].(string)
 		m.write("destinations/"+m.ref, map[string]any{"endpoint": strings.Replace(endpoint, "127.0.0.1", "localhost", 1)})
 	}},
+	"verification":             {nil, func(m *mount) { m.verify(false) }},
+	"verification with tags":   {func(m *mount) { m.set("tags", "k=v") }, func(m *mount) { m.verify(false) }},
+	"verification with values": {nil, func(m *mount) { m.verify(true) }},
+	"verification with values and `version_history=false`": {withoutHistory, func(m *mount) { m.verify(true) }},
 	"read, status, sync of what is in sync": {nil, func(m *mount) {
 		m.read("secrets/a")
 		m.read("status/a")
 		m.read("status")
 		m.write("sync/a", map[string]any{"wait": longWait})
 	}},
+}
+
+// verify compares the secret a with the cloud, and is the object that the answer
+// has of its replica.
+func (m *mount) verify(values bool) any {
+	m.t.Helper()
+	var verified any
+	harness.Eventually(m.t, "the replica can be compared", func() error { // a changed destination is gone through first
+		answer := m.write("verify/a", map[string]any{"values": values})
+		replicas, _ := answer["replicas"].([]any)
+		if len(replicas) != 1 || inner(replicas[0], "result") == "skipped" {
+			return fmt.Errorf("the answer has the replicas %v", replicas)
+		}
+		verified = replicas[0]
+		return nil
+	})
+	return verified
+}
+
+// tamper changes the secret with a remote name as somebody else would.
+func (m *mount) tamper(remoteName string, change func(s *emulator.Secret)) {
+	m.t.Helper()
+	ref := emulator.Ref{Region: "ap-guangzhou", Name: remoteName}.WithAccount()
+	s, found := m.cloud.Find(ref)
+	if !found {
+		m.t.Fatalf("the cloud has no secret %s", remoteName)
+	}
+	change(&s)
+	emulatortest.Seed(m.t, m.cloud, s)
 }
 
 func withoutHistory(m *mount) {
@@ -260,10 +294,24 @@ func TestTheObjectsInAnswersAreDescribed(t *testing.T) {
 	versions := inner(full[0], "versions", "v1")
 	at := inner(m.read("secrets/a/versions/1"), "destinations", "tencent-ssm/gz")
 
+	// Somebody disables it and takes the mark off: one can be repaired, one not.
+	m.tamper("a1", func(s *emulator.Secret) { s.State = "Disabled" })
+	verified := []any{m.verify(true)}
+	drift := []any{findingOf(verified[0])}
+	drifted := inner(m.read("status/a"), "destinations", "tencent-ssm/gz")
+	m.tamper("a1", func(s *emulator.Secret) { s.Description, s.State = "", "Enabled" })
+	answer := m.write("verify/a", map[string]any{"repair": true})
+	replicas, _ := answer["replicas"].([]any)
+	verified = append(verified, replicas...)
+	drift = append(drift, findingOf(verified[1]))
+	m.write("secrets/a", map[string]any{"drift_action": "ignore", "paused": true})
+	settings = append(settings, m.read("secrets/a")["settings"])
+	m.write("secrets/a", map[string]any{"paused": false})
+
 	m.write("destinations/tencent-ssm/gz", map[string]any{"access_key_secret": "wrong"})
 	check := m.write("destinations/tencent-ssm/gz/check", nil)
 	short = append(short, inner(m.write("secrets/a", map[string]any{"value": "x", "format": "", "wait": longWait}), "destinations", "tencent-ssm/gz"))
-	full = append(full, inner(m.read("status/a"), "destinations", "tencent-ssm/gz"), versions)
+	full = append(full, inner(m.read("status/a"), "destinations", "tencent-ssm/gz"), versions, drifted)
 
 	listed := m.request(logical.ListOperation, "status/", nil)
 
@@ -276,6 +324,7 @@ func TestTheObjectsInAnswersAreDescribed(t *testing.T) {
 		"Health":                   {inner(m.read("status"), "health", "tencent-ssm/gz")},
 		"Failure":                  {inner(full[1], "error")},
 		"Finding":                  findings,
+		"Drift":                    drift,
 		"Version at a destination": {at},
 		"Settings":                 settings,
 		"Credentials":              {m.read("destinations/tencent-ssm/gz")["credentials"]},
@@ -294,6 +343,15 @@ func TestTheObjectsInAnswersAreDescribed(t *testing.T) {
 			t.Errorf("%s has no fields", object)
 		}
 	}
+}
+
+// findingOf is the first finding of a verified replica.
+func findingOf(verified any) any {
+	findings, _ := inner(verified, "findings").([]any)
+	if len(findings) == 0 {
+		return nil
+	}
+	return findings[0]
 }
 
 // inner follows keys into nested maps.

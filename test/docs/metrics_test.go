@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 )
 
 // row describes a metric as the table does: its type and its labels.
@@ -25,6 +27,8 @@ func row(kind string, labels []string) string {
 func TestEveryMetricIsDescribed(t *testing.T) {
 	m := newMount(t, clouds[0])
 	m.put("a", "one")
+	m.tamper("a", func(s *emulator.Secret) { s.State = "Disabled" })
+	m.verify(false)
 	text, _ := m.read("metrics")[logical.HTTPRawBody].([]byte)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(string(text)))

@@ -37,13 +37,13 @@ type described struct {
 
 var commonFields = []string{
 	"region", "endpoint", "ca_cert", "auth_method", "access_key_id", "access_key_secret", "security_token", "kms_key_id",
-	"custom_tags", "format", "deletion_policy", "recovery_window_days", "allowed_paths", "max_requests_per_second", "max_deletions_per_hour", "disabled", "paused",
-	"description", "value_key", "granularity", "include_keys", "exclude_keys", "secret_name_template", "custom_metadata_tags",
+	"custom_tags", "format", "deletion_policy", "recovery_window_days", "allowed_paths", "max_requests_per_second", "max_deletions_per_hour", "disabled", "verifications_per_hour", "verify_values", "paused",
+	"description", "value_key", "granularity", "include_keys", "exclude_keys", "secret_name_template", "custom_metadata_tags", "drift_action",
 }
 
 var ruleFields = []string{
 	"match", "exclude", "destinations", "allowed_destinations", "kms_key_id", "tags", "description", "format", "deletion_policy",
-	"value_key", "granularity", "include_keys", "exclude_keys", "secret_name_template", "custom_metadata_tags",
+	"value_key", "granularity", "include_keys", "exclude_keys", "secret_name_template", "custom_metadata_tags", "drift_action",
 }
 
 var descriptions = []described{
@@ -51,7 +51,7 @@ var descriptions = []described{
 		"secrets/{name}", "cloudsync-read-secret", "cloudsync-write-secret", "cloudsync-patch-secret", "cloudsync-delete-secret",
 		[]string{
 			"data", "value", "binary", "destinations", "tags", "description", "remote_name", "format",
-			"deletion_policy", "kms_key_id", "kms_key_ids", "delete", "paused", "cas", "wait",
+			"deletion_policy", "drift_action", "kms_key_id", "kms_key_ids", "delete", "paused", "cas", "wait",
 		},
 	},
 	{path: "secrets/{name}/", get: "cloudsync-list-secrets"},
@@ -76,6 +76,8 @@ var descriptions = []described{
 	},
 	{path: "managed/{name}/history", get: "cloudsync-read-managed-credential-history"},
 	{path: "managed-products/{type}/{name}", get: "cloudsync-read-managed-products"},
+	{path: "verify", post: "cloudsync-verify-secrets", fields: []string{"match", "destination", "repair", "values", "wait"}},
+	{path: "verify/{name}", post: "cloudsync-verify-secret", fields: []string{"destination", "repair", "values", "wait"}},
 	{path: "rules/", get: "cloudsync-list-rules"},
 	{path: "rules/{name}", get: "cloudsync-read-rule", post: "cloudsync-write-rule", delete: "cloudsync-delete-rule", fields: append([]string{"delete"}, ruleFields...)},
 	{path: "rules/{name}/plan", post: "cloudsync-plan-rule", fields: append([]string{"after", "calls", "delete", "limit"}, ruleFields...)},

@@ -147,6 +147,7 @@ var (
 	_ provider.Restorer     = (*destination)(nil)
 	_ provider.CurrentMover = (*destination)(nil)
 	_ provider.Tagger       = (*destination)(nil)
+	_ provider.TagReader    = (*destination)(nil)
 	_ provider.KeyChecker   = (*destination)(nil)
 	_ provider.Checker      = (*destination)(nil)
 	_ provider.Lister       = (*destination)(nil)

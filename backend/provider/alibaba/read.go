@@ -20,19 +20,37 @@ import (
 // Describe implements provider.Reader by DescribeSecret. A secret under the
 // default key has no KMSKeyID.
 func (d *destination) Describe(ctx context.Context, name string) (provider.Secret, error) {
+	s, _, err := d.describe(ctx, name, false)
+	return s, err
+}
+
+// DescribeTagged implements provider.TagReader by DescribeSecret, which gives the
+// tags when it is asked for them.
+func (d *destination) DescribeTagged(ctx context.Context, name string) (provider.Secret, map[string]string, error) {
+	return d.describe(ctx, name, true)
+}
+
+func (d *destination) describe(ctx context.Context, name string, tagged bool) (provider.Secret, map[string]string, error) {
 	request := kms.CreateDescribeSecretRequest()
 	request.SecretName = name
+	if tagged {
+		request.FetchTags = "true"
+	}
 	answer, err := call(ctx, d, request, kms.CreateDescribeSecretResponse())
 	if err != nil {
-		return provider.Secret{}, err
+		return provider.Secret{}, nil, err
 	}
 	if answer.SecretName == "" {
-		return provider.Secret{}, failed("DescribeSecret").incomprehensible()
+		return provider.Secret{}, nil, failed("DescribeSecret").incomprehensible()
 	}
 	s := secret(name, answer.SecretType, answer.CreateTime, answer.PlannedDeleteTime)
 	s.Description = answer.Description
 	s.KMSKeyID = answer.EncryptionKeyId
-	return s, nil
+	tags := map[string]string{}
+	for _, t := range answer.Tags.Tag {
+		tags[t.TagKey] = t.TagValue
+	}
+	return s, tags, nil
 }
 
 // secret is what DescribeSecret and ListSecrets both return. The service has no

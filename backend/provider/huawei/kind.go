@@ -148,6 +148,7 @@ var (
 	_ provider.CurrentMover = (*destination)(nil)
 	_ provider.Restorer     = (*destination)(nil)
 	_ provider.Tagger       = (*destination)(nil)
+	_ provider.TagReader    = (*destination)(nil)
 	_ provider.KeyChanger   = (*destination)(nil)
 	_ provider.Checker      = (*destination)(nil)
 	_ provider.Lister       = (*destination)(nil)

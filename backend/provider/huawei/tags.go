@@ -73,6 +73,25 @@ func (d *destination) replaceTags(ctx context.Context, secretID string, wanted, 
 	return provider.Partly(true, d.batch(ctx, secretID, tagsCreate, wanted))
 }
 
+// DescribeTagged implements provider.TagReader by ShowSecret, which gives the id,
+// and ListSecretTags.
+func (d *destination) DescribeTagged(ctx context.Context, name string) (provider.Secret, map[string]string, error) {
+	shown, err := d.show(ctx, name)
+	if err != nil {
+		return provider.Secret{}, nil, err
+	}
+	if shown.Id == nil {
+		return provider.Secret{}, nil, showSecret.lacking(d, "id, by which tags are listed")
+	}
+	tags, err := d.tags(ctx, *shown.Id)
+	if err != nil {
+		return provider.Secret{}, nil, err
+	}
+	s := secret(shown)
+	s.Name = name
+	return s, tags, nil
+}
+
 func (d *destination) tags(ctx context.Context, secretID string) (map[string]string, error) {
 	answer, err := listSecretTags.call(ctx, d, &model.ListSecretTagsRequest{SecretId: secretID})
 	if err != nil {

@@ -34,7 +34,7 @@ func (d *destination) Create(ctx context.Context, name string, s provider.NewSec
 	if err != nil {
 		return provider.Created{}, d.taken(ctx, name, err)
 	}
-	created := provider.Created{VersionID: firstVersion}
+	created := provider.Created{VersionID: firstVersion, KMSKeyID: at(at(answer.Secret).KmsKeyId)}
 	if len(s.Tags) > 0 {
 		created.TagsError = d.addTags(ctx, at(answer.Secret).Id, s.Tags)
 	}

@@ -87,6 +87,16 @@ func (d *destination) Describe(ctx context.Context, name string) (provider.Secre
 	return found, err
 }
 
+func (d *destination) DescribeTagged(ctx context.Context, name string) (provider.Secret, map[string]string, error) {
+	var found provider.Secret
+	var tags map[string]string
+	err := d.change(ctx, Call{Op: OpDescribe, Name: name}, func(_ *Region, s *Stored) error {
+		found, tags = s.Secret, maps.Clone(s.Tags)
+		return nil
+	})
+	return found, tags, err
+}
+
 func (d *destination) Versions(ctx context.Context, name string) ([]provider.Version, error) {
 	var found []provider.Version
 	err := d.change(ctx, Call{Op: OpVersions, Name: name}, func(_ *Region, s *Stored) error {

@@ -19,6 +19,8 @@ var abilityRules = []rule{
 	{"changing tags sets some, removes others and leaves the rest", changesTags},
 	{"changing tags to what they are is success", repeatsTags},
 	{"tags can be changed while the secret has as many as it may", changesAllTags},
+	{"tags are read with the metadata, as they were set and changed", readsTags},
+	{"the tags of an absent secret are class not_found", missesTags},
 	{"a changed key is shown, and every version still reads", changesKey},
 	{"changing to a KMS key that the service refuses is class kms and changes nothing", refusesChangedKey},
 	{"a key that secrets can be put under passes its check, another is class kms", checksKey},
@@ -36,6 +38,12 @@ func (s *suite) abilityOperations(d provider.Destination, versionID string) []op
 	if o, ok := d.(provider.Tagger); ok {
 		ops = append(ops, operation{OpChangeTags, true, func(ctx context.Context, n string) error {
 			return o.ChangeTags(ctx, n, map[string]string{"changed": "tag"}, nil)
+		}})
+	}
+	if o, ok := d.(provider.TagReader); ok {
+		ops = append(ops, operation{OpDescribe, false, func(ctx context.Context, n string) error {
+			_, _, err := o.DescribeTagged(ctx, n)
+			return err
 		}})
 	}
 	if o, ok := d.(provider.KeyChanger); ok {
@@ -208,6 +216,47 @@ func changesAllTags(s *suite) {
 	name := s.tagged(old)
 	s.noError(tagger.ChangeTags(s.ctx, name, next, slices.Collect(maps.Keys(old))), "replace all tags")
 	s.hasTags(name, next)
+}
+
+func readsTags(s *suite) {
+	reader, tagger := ability[provider.TagReader](s), ability[provider.Tagger](s)
+	set := map[string]string{"team": "a", "env": "prod"}
+	name := s.tagged(set)
+	want := s.described(name)
+	for _, tags := range []map[string]string{set, {"team": "b", "env": "prod", "more": "1"}, {}} {
+		var gone []string
+		for _, key := range []string{"team", "env", "more"} {
+			if _, stays := tags[key]; !stays {
+				gone = append(gone, key)
+			}
+		}
+		s.noError(tagger.ChangeTags(s.ctx, name, tags, gone), "change tags")
+		got, read, err := reader.DescribeTagged(s.ctx, name)
+		s.noError(err, "describe %s with its tags", name)
+		if got != want {
+			s.Errorf("with tags it is %+v, without %+v", got, want)
+		}
+		if !maps.Equal(read, tags) {
+			s.Errorf("the tags read are %v, want %v", read, tags)
+		}
+	}
+	many := map[string]string{}
+	for i := range min(s.Kind.Limits.Tags.Max, 50) {
+		many["key"+string(rune('a'+i%26))+string(rune('a'+i/26))] = "1"
+	}
+	s.noError(tagger.ChangeTags(s.ctx, name, many, nil), "set as many tags as are allowed")
+	if _, read, err := reader.DescribeTagged(s.ctx, name); err != nil || !maps.Equal(read, many) {
+		s.Errorf("of %d tags %d are read: %v", len(many), len(read), err)
+	}
+}
+
+func missesTags(s *suite) {
+	reader := ability[provider.TagReader](s)
+	_, tags, err := reader.DescribeTagged(s.ctx, s.name())
+	s.fails(err, provider.ClassNotFound, "describe an absent secret with its tags")
+	if len(tags) != 0 {
+		s.Errorf("an absent secret has the tags %v", tags)
+	}
 }
 
 func changesKey(s *suite) {

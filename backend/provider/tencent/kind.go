@@ -110,6 +110,7 @@ var (
 	_ provider.Switcher       = (*destination)(nil)
 	_ provider.Restorer       = (*destination)(nil)
 	_ provider.Tagger         = (*destination)(nil)
+	_ provider.TagReader      = (*destination)(nil)
 	_ provider.Checker        = (*destination)(nil)
 	_ provider.Lister         = (*destination)(nil)
 )

@@ -20,17 +20,28 @@ import (
 
 // Describe implements provider.Reader by DescribeSecret.
 func (d *destination) Describe(ctx context.Context, name string) (provider.Secret, error) {
+	r, err := d.describe(ctx, name)
+	if err != nil {
+		return provider.Secret{}, err
+	}
+	return described(name, r), nil
+}
+
+func (d *destination) describe(ctx context.Context, name string) (*ssm.DescribeSecretResponseParams, error) {
 	request := ssm.NewDescribeSecretRequest()
 	request.SecretName = &name
 	answer, err := call(ctx, d, (*ssm.Client).DescribeSecretWithContext, request)
 	if err != nil {
-		return provider.Secret{}, err
+		return nil, err
 	}
-	r := answer.Response
+	return answer.Response, nil
+}
+
+func described(name string, r *ssm.DescribeSecretResponseParams) provider.Secret {
 	return secret(metadata{
 		name: name, description: r.Description, keyID: r.KmsKeyId, status: r.Status,
 		created: r.CreateTime, due: r.DeleteTime, secretType: r.SecretType,
-	}), nil
+	})
 }
 
 // metadata is what DescribeSecret and ListSecrets both return.

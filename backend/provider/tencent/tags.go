@@ -36,20 +36,40 @@ const resourcePrefix = "secret"
 // resource describes the secret to find out who created it, which is a part of
 // its name.
 func (d *destination) resource(ctx context.Context, name string) (resource, error) {
-	request := ssm.NewDescribeSecretRequest()
-	request.SecretName = &name
-	answer, err := call(ctx, d, (*ssm.Client).DescribeSecretWithContext, request)
+	r, err := d.describe(ctx, name)
 	if err != nil {
 		return resource{}, err
 	}
-	creator := at(answer.Response.CreateUin)
+	return d.resourceOf(name, r)
+}
+
+func (d *destination) resourceOf(name string, r *ssm.DescribeSecretResponseParams) (resource, error) {
+	creator := at(r.CreateUin)
 	if creator == 0 {
 		return resource{}, &provider.Error{
-			Class: provider.ClassUnavailable, Operation: request.GetAction(), RequestID: at(answer.Response.RequestId),
-			Message: "the service's answer has no creator of the secret, by which its tags are changed",
+			Class: provider.ClassUnavailable, Operation: "DescribeSecret", RequestID: at(r.RequestId),
+			Message: "the service's answer has no creator of the secret, by which its tags are found",
 		}
 	}
 	return resource{d.region, fmt.Sprintf("creatorUin/%d/%s", creator, name)}, nil
+}
+
+// DescribeTagged implements provider.TagReader by DescribeSecret, which names the
+// creator, and the Tag service's DescribeResourceTagsByResourceIds.
+func (d *destination) DescribeTagged(ctx context.Context, name string) (provider.Secret, map[string]string, error) {
+	r, err := d.describe(ctx, name)
+	if err != nil {
+		return provider.Secret{}, nil, err
+	}
+	of, err := d.resourceOf(name, r)
+	if err != nil {
+		return provider.Secret{}, nil, err
+	}
+	tags, err := d.tags(ctx, of)
+	if err != nil {
+		return provider.Secret{}, nil, err
+	}
+	return described(name, r), tags, nil
 }
 
 // ChangeTags implements provider.Tagger by the Tag service's ModifyResourceTags,
