@@ -5,6 +5,7 @@ package tencent_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,6 +57,29 @@ func TestACleanDeletionTakesTheKeyPairAlong(t *testing.T) {
 		}
 		if last := cloud.bodies[len(cloud.bodies)-1]; strings.Contains(last, `"CleanSSHKey":true`) != want {
 			t.Errorf("with %t %s is sent", accounts, last)
+		}
+	}
+}
+
+func TestTheAccountsOfADatabaseAreDroppedOnlyWhenAsked(t *testing.T) {
+	for accounts, want := range map[bool]string{
+		true:  `{"DeleteMode":1,"RecoveryWindowInDays":7,"SecretName":"db"}`,
+		false: `{"RecoveryWindowInDays":7,"SecretName":"db"}`,
+	} {
+		cloud := &stub{answers: map[string]string{
+			"DescribeSecret": `{"Response":{"Status":"Disabled","SecretType":1,"ProductName":"Mysql","RequestId":"r"}}`,
+			"":               `{"Response":{"RequestId":"r","FlowID":17}}`,
+		}}
+		task, err := opened(t, cloud).DeleteCredential(t.Context(), "db", provider.Days(7), accounts)
+		if err != nil || (task.ID == "17") != accounts {
+			t.Errorf("with %t the task is %+v (%v)", accounts, task, err)
+		}
+		var body map[string]any
+		if err := json.Unmarshal([]byte(cloud.bodies[len(cloud.bodies)-1]), &body); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := json.Marshal(body); string(got) != want {
+			t.Errorf("with %t %s is sent, want %s", accounts, got, want)
 		}
 	}
 }

@@ -64,6 +64,11 @@ func TestCredentialsCostTheCallsThatThePageSays(t *testing.T) {
 			_, err := d.DeleteCredential(t.Context(), "db", 0, false)
 			return err
 		},
+		"delete with its accounts": func(t *testing.T, d full) error {
+			task, err := d.DeleteCredential(t.Context(), "db", 0, true)
+			follow(t, d, task, err)
+			return nil
+		},
 		"what the region supports": func(t *testing.T, d full) error { _, err := d.Products(t.Context()); return err },
 	} {
 		t.Run(what, func(t *testing.T) {

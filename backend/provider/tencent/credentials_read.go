@@ -228,6 +228,10 @@ func (d *destination) DeleteCredential(ctx context.Context, name string, window 
 		}
 	case provider.CredentialRotating, provider.CredentialFailed, provider.CredentialDisabled:
 	}
+	if accounts && c.Product != productSSHKey && c.State != provider.CredentialFailed {
+		task, err := d.deleteWithAccounts(ctx, name, window)
+		return task, provider.Partly(c.State == provider.CredentialReady, err)
+	}
 	requestID, err := d.delete(ctx, name, window, c.Product == productSSHKey && accounts)
 	if c.State == provider.CredentialFailed && provider.ClassOf(err) == provider.ClassConflict {
 		err = withMessage(err, "the service keeps the credential, whose creation failed; delete it in Tencent's console")

@@ -97,7 +97,8 @@ func products() []provider.CredentialProduct {
 		p.InstanceRequired, p.Rotates, p.SetsBegin = true, true, true
 		p.ShortestRotation, p.LongestRotation, p.RotationUnit = provider.Days(30), provider.Days(365), provider.Days(1)
 		p.Window = limits.Window
-		p.Deletion = "Both database accounts stay at the instance with their last passwords; remove them there."
+		p.DeletesAccounts = true
+		p.Deletion = "Both database accounts stay at the instance with their last passwords, unless they are to be removed too; otherwise remove them there."
 	}
 	return list
 }
