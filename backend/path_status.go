@@ -14,7 +14,6 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/engine"
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/version"
 )
@@ -299,7 +298,7 @@ func encodeReplica(r engine.ReplicaStatus) map[string]any {
 	replica := map[string]any{
 		"state": string(r.State), "paused_by": pauseLevels(r), "remote_name": r.RemoteName,
 		"held_since": "", "removal": "", "deletion_time": encodeTime(r.DeletionTime),
-		"version": r.Version, "remote_version": r.VersionID, "labels": append([]string{}, r.Labels...), "versions": encodeRemoteVersions(r.Versions),
+		"version": r.Version, "remote_version": r.VersionID, "labels": append([]string{}, r.Labels...), "versions": encodeRemoteVersions(r),
 		"attempts": r.Attempts, "next_retry": encodeTime(r.NextRetry), "last_sync": encodeTime(r.LastSync), "last_verification": encodeTime(r.LastVerification),
 		"kms_key_id": r.KMSKeyID, "tags": r.Tags, "request_ids": append([]string{}, r.RequestIDs...),
 	}
@@ -322,15 +321,20 @@ func encodeReplica(r engine.ReplicaStatus) map[string]any {
 }
 
 // encodeRemoteVersions maps remote version ids to what they are.
-func encodeRemoteVersions(versions []plan.Version) map[string]any {
+func encodeRemoteVersions(r engine.ReplicaStatus) map[string]any {
 	ids := map[string]any{}
-	for _, v := range versions {
-		switch {
-		case v.Version.Number > 0:
-			ids[v.ID] = map[string]any{"version": v.Version.Number, "incarnation": max(v.Version.Incarnation, 1)}
-		default:
-			ids[v.ID] = map[string]any{}
+	for _, v := range r.Versions {
+		version := map[string]any{}
+		if v.Version.Number > 0 {
+			version["version"], version["incarnation"] = v.Version.Number, max(v.Version.Incarnation, 1)
 		}
+		if v.ID == r.VersionID {
+			version["current"] = true
+			if len(r.Labels) > 0 {
+				version["labels"] = r.Labels
+			}
+		}
+		ids[v.ID] = version
 	}
 	return ids
 }

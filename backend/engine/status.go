@@ -268,9 +268,23 @@ func (e *Engine) KVExists(ctx context.Context, req *logical.Request) (bool, erro
 }
 
 // Serves tells whether readers at the destination get the Vault version number
-// when they name none.
+// when they name none, or one with the same content under its id.
 func (s *SecretStatus) Serves(destination string, number uint64) bool {
+	wanted := plan.VersionNumber{Number: number, Incarnation: s.Incarnation}
 	return slices.ContainsFunc(s.Replicas, func(r ReplicaStatus) bool {
-		return r.Destination == destination && r.current.Same(plan.VersionNumber{Number: number, Incarnation: s.Incarnation})
+		return r.Destination == destination && (r.current.Same(wanted) || slices.ContainsFunc(r.Versions, func(v plan.Version) bool {
+			return v.ID == r.VersionID && v.Version.Same(wanted)
+		}))
 	})
+}
+
+// LabelsOf are the service's labels on any of the remote version ids at the
+// destination, as far as they are known here.
+func (s *SecretStatus) LabelsOf(destination string, ids []string) []string {
+	for _, r := range s.Replicas {
+		if r.Destination == destination && slices.Contains(ids, r.VersionID) {
+			return r.Labels
+		}
+	}
+	return nil
 }

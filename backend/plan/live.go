@@ -167,6 +167,9 @@ func labelSteps(want Desired, have Observed, can provider.Abilities, limits prov
 	if unnumbered, ok := have.holding(VersionNumber{}, want.Digest); ok && unnumbered.Digest == want.Digest && kept.Digest != want.Digest {
 		kept, found = unnumbered, true // put when nobody learned of it
 	}
+	if older, ok := have.equal(want); ok && !found && can.MovesCurrent && !assignsIDs(limits) {
+		kept, found = older, true // as after a rollback: readers get it by the label
+	}
 	move := Step{Action: MoveCurrent, VersionID: kept.ID, Version: want.Version}
 	switch {
 	case found && kept.Digest == want.Digest && can.MovesCurrent:
@@ -184,6 +187,22 @@ func labelSteps(want Desired, have Observed, can provider.Abilities, limits prov
 		return append(room, Step{Action: PutVersion, VersionID: have.freeID(want.Version), Version: want.Version}), refusal
 	}
 }
+
+// equal is the newest version that holds the wanted value, of whatever Vault version
+// of this incarnation.
+func (o Observed) equal(want Desired) (newest Version, ok bool) {
+	for _, v := range o.Versions {
+		if v.Digest == want.Digest && v.Version.Number > newest.Version.Number && v.Version.incarnation() == want.Version.incarnation() {
+			newest, ok = v, true
+		}
+	}
+	return newest, ok
+}
+
+// assignsIDs tells whether the service numbers versions by itself. Such a service
+// has a word for the latest one, and whether that is the newest or the labelled one
+// isn't certain, so that the current value has to be both.
+func assignsIDs(limits provider.Limits) bool { return limits.VersionIDBytes == 0 }
 
 // pointerSteps put the value where readers look for it, after the steps before.
 func pointerSteps(want Desired, have Observed, can provider.Abilities, limits provider.Limits, before []Step) ([]Step, *provider.Error) {

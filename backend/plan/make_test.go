@@ -37,8 +37,8 @@ var (
 	everything  = provider.Abilities{Overwrites: true, DeletesVersions: true, Switches: true, Restores: true, ChangesTags: true}
 	tencent     = service{everything, provider.Limits{Versions: 10}, pointerID, true, plan.Service{}}
 	pointerOnly = service{everything, provider.Limits{Versions: 10}, pointerID, false, plan.Service{}}
-	labels      = service{labelling, provider.Limits{Versions: 10, EvictsVersions: true}, "", true, plan.Service{CurrentLabel: providertest.LabelCurrent}}
-	assigned    = service{keyChanging, labels.limits, "", true, plan.Service{CurrentLabel: providertest.LabelCurrent, AssignsIDs: true}}
+	labels      = service{labelling, provider.Limits{Versions: 10, EvictsVersions: true, VersionIDBytes: 64}, "", true, plan.Service{CurrentLabel: providertest.LabelCurrent}}
+	assigned    = service{keyChanging, provider.Limits{Versions: 10, EvictsVersions: true}, "", true, plan.Service{CurrentLabel: providertest.LabelCurrent, AssignsIDs: true}}
 )
 
 func (s service) plan(want plan.Desired, have plan.Observed) string {

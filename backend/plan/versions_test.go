@@ -517,3 +517,39 @@ func FuzzVersionIDs(f *testing.F) {
 		}
 	})
 }
+
+// What an older version holds comes back: readers get it by the service's own means.
+func TestARollback(t *testing.T) {
+	back := func(s service) plan.Desired {
+		want := s.live(4)
+		want.Digest = digest(1)
+		return want
+	}
+	evicted := labels.holding(2, 3)
+	reborn := back(labels)
+	reborn.Version.Incarnation = 2
+	moved := labels.holding(1, 3)
+	moved.Current = plan.Current{ID: "v1", Version: plan.VersionNumber{Number: 1}, Digest: digest(1)}
+	for _, c := range []struct {
+		name string
+		service
+		want plan.Desired
+		have plan.Observed
+		plan string
+	}{
+		{"a label moves to the version that is there", labels, back(labels), labels.holding(1, 3), "move v1"},
+		{"it stays there", labels, back(labels), moved, ""},
+		{"a version that the service dropped is put again", labels, back(labels), evicted, "put v4"},
+		{"a version of an earlier life isn't taken", labels, reborn, labels.holding(1, 3), "put v4-2"},
+		// The word for the latest version may mean the newest one there.
+		{"where the service numbers versions another is made", assigned, back(assigned), assigned.holding(1, 3), "put v4"},
+		{"a history gets it, and the pointer", tencent, back(tencent), tencent.holding(1, 3), "put v4, overwrite SSM_Current=v4"},
+		{"a pointer alone", pointerOnly, back(pointerOnly), pointerOnly.holding(1, 3), "overwrite SSM_Current=v4"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.service.plan(c.want, c.have); got != c.plan {
+				t.Errorf("got %q, want %q", got, c.plan)
+			}
+		})
+	}
+}
