@@ -487,3 +487,37 @@ func TestProductFieldsOfAllCloudsAgree(t *testing.T) {
 		}
 	}
 }
+
+func TestTheBrakeHoldsDeletionsOfManagedCredentials(t *testing.T) {
+	onMount(t, providertest.IDAssigning(), func(t *testing.T, m *mount, region *providertest.Region) {
+		m.write("destinations/memory/main", map[string]any{"max_deletions_per_hour": 1})
+		for _, name := range []string{"a", "b", "c"} {
+			m.write("managed/"+name, issued(nil))
+		}
+		remove := func(name string) *logical.Response {
+			return m.must(logical.DeleteOperation, "managed/"+name, map[string]any{"wait": "1m"})
+		}
+		remove("a")
+		region.ResetCalls()
+		for _, name := range []string{"b", "c"} {
+			if resp := remove(name); resp == nil || !strings.Contains(resp.Warnings[0], "held") || m.read("managed/" + name).Data["state"] != "held" {
+				t.Errorf("the deletion of %s beyond the limit answers %v", name, resp)
+			}
+		}
+		m.restart()
+		time.Sleep(3 * time.Hour)
+		if calls := region.Calls(); len(calls) > 0 {
+			t.Errorf("held deletions make the calls %v", calls)
+		}
+		if resp := m.write("managed/c", issued(nil)); resp.Data["state"] != "ready" {
+			t.Errorf("written again it is %v", resp.Data)
+		}
+		if resp := m.write("release-held/memory/main", nil); resp.Data["released"] != 1 {
+			t.Errorf("let go are %v", resp.Data)
+		}
+		time.Sleep(time.Minute)
+		if m.read("managed/b") != nil || m.read("managed/c").Data["state"] != "ready" {
+			t.Errorf("left are %v and %v", m.read("managed/b"), m.read("managed/c"))
+		}
+	})
+}

@@ -160,7 +160,7 @@ managed-products/<type>/<name> tells.`),
 
 // managedAnswer describes a managed credential.
 var managedAnswer = map[string]*framework.FieldSchema{
-	fieldState:              field(framework.TypeString, "ready, creating, rotating, rotation_failed (the value from before works), retrying, blocked, deleting, disabled, paused or pending."),
+	fieldState:              field(framework.TypeString, "ready, creating, rotating, rotation_failed (the value from before works), retrying, blocked, deleting, held, disabled, paused or pending."),
 	fieldDestination:        field(framework.TypeString, "Where it is made."),
 	fieldProduct:            field(framework.TypeString, "What kind of credential it is."),
 	fieldInstanceID:         field(framework.TypeString, "The instance that it is for."),
@@ -294,6 +294,9 @@ func managedWarning(s *engine.CredentialStatus) string {
 		return subject + "needs you: " + reasonOf(s.Failure)
 	case engine.StateRetrying:
 		return subject + "isn't there yet and is tried again in the background: " + reasonOf(s.Failure) + look
+	case engine.StateHeld:
+		return subject + "is still there: its deletion is held for review, since more are asked for at the destination than max_deletions_per_hour; " +
+			"let it go on with release-held/" + s.Destination + ", or write the credential again to keep it"
 	case engine.StatePaused:
 		return subject + "waits: " + pausedWarning(s)
 	case engine.StateDisabled:

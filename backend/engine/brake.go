@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -236,7 +237,8 @@ func (e *Engine) ReleaseHeld(ctx context.Context, ref string) (released int, err
 		return 0, Refusef("destination %s doesn't exist", ref)
 	}
 	e.awaitTakenUp(ctx)
-	if len(e.activities.held(ref)) == 0 {
+	e.awaitCredentials(ctx)
+	if len(e.activities.held(ref))+len(e.credentials.at(ref, (*credentialWork).held)) == 0 {
 		return 0, nil
 	}
 	if err := e.brakeAt(ref).release(ctx); err != nil {
@@ -248,7 +250,12 @@ func (e *Engine) ReleaseHeld(ctx context.Context, ref string) (released int, err
 		e.activities.report(name, slot, func(p *progress) { p.state, p.settled, p.heldSince = StatePending, 0, time.Time{} })
 		r.add(queued, quota.Bulk)
 	}
-	return len(items), nil
+	managed := e.credentials.at(ref, (*credentialWork).held)
+	for _, queued := range managed {
+		e.credentials.report(strings.TrimPrefix(queued, credentialItems), func(w *credentialWork) { w.state = StateDeleting })
+		r.add(queued, quota.Bulk)
+	}
+	return len(items) + len(managed), nil
 }
 
 func (b *brake) release(ctx context.Context) error {

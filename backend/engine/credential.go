@@ -89,6 +89,9 @@ type CredentialProgress struct {
 	// Dropping is set when its deletion was accepted and Task is waited for.
 	Dropping bool `json:"dropping,omitempty"`
 
+	// Held is set while its deletion waits for a person to let it go.
+	Held *Held `json:"held,omitempty"`
+
 	// What was last given to the cloud.
 	Description string            `json:"description,omitempty"`
 	Tags        map[string]string `json:"tags,omitempty"`
@@ -145,7 +148,7 @@ const (
 func CredentialStates() []State {
 	return []State{
 		StateCreating, StateReady, StateRotating, StateRotationFailed,
-		StatePending, StateRetrying, StateBlocked, StateDeleting, StateDisabled, StatePaused,
+		StatePending, StateRetrying, StateBlocked, StateDeleting, StateDisabled, StatePaused, StateHeld,
 	}
 }
 

@@ -89,6 +89,9 @@ func (e *Engine) prepareCredential(ctx context.Context, c CredentialChange, befo
 	if before != nil {
 		next = before.clone()
 	}
+	if next.Removal != nil && next.Progress.Held != nil {
+		next.Removal, next.Progress.Held, next.Progress.State = nil, nil, StatePending // it is wanted again
+	}
 	if next.Removal != nil {
 		return nil, nil, Refusef("managed credential %q is being deleted; write it again when it is gone", c.Name)
 	}

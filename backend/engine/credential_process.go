@@ -44,7 +44,10 @@ type credentialRun struct {
 	initial sensitive.String
 	later   time.Duration // when to look again at what the cloud is at work on; 0 for not
 	gone    bool          // nothing is left of it
-	pass    bool          // the value is to be looked at now
+	held    bool          // its deletion waits for a person
+	// admitted is set when the deletion has counted among those of the hour.
+	admitted bool
+	pass     bool // the value is to be looked at now
 }
 
 // workOnItem works once on what a queue gave out.
@@ -118,7 +121,7 @@ func (e *Engine) runCredential(ctx context.Context, o *opened, name string, work
 	}
 	run := &credentialRun{
 		e: e, o: o, issuer: provider.IssuerOf(o.remote), product: product, mark: e.credentialOwner(name),
-		c: c, stored: c.clone().Progress, began: c.clone().Progress, untried: work.untried, initial: work.initial,
+		c: c, stored: c.clone().Progress, began: c.clone().Progress, untried: work.untried, initial: work.initial, admitted: work.admitted,
 		pass: !time.Now().Before(work.nextPass),
 	}
 	if run.issuer == nil {
@@ -163,7 +166,7 @@ func (run *credentialRun) save(ctx context.Context) error {
 	}
 	now.Progress = run.c.clone().Progress
 	if now.Removal != nil && run.c.Removal == nil {
-		now.Progress.State = StateDeleting
+		now.Progress.State = StateDeleting // asked for meanwhile
 	}
 	if err := run.e.storeCredential(ctx, now); err != nil {
 		return err
@@ -205,7 +208,7 @@ func (e *Engine) endCredentialRun(r *replicator, queued string, run *credentialR
 	done := cause == nil && run.later == 0
 	e.credentials.report(c.Name, func(w *credentialWork) {
 		w.state, w.failure = c.Progress.State, c.Progress.Failure
-		w.untried, w.initial = run.untried, run.initial
+		w.untried, w.initial, w.admitted = run.untried, run.initial, run.admitted
 		if run.later == 0 {
 			w.looks = 0
 		}
@@ -246,7 +249,7 @@ func (run *credentialRun) note(cause error) {
 	if cause == nil {
 		p.Failure = nil
 		switch {
-		case run.later > 0: // the step has said where it is
+		case run.later > 0 || run.held: // the step has said where it is
 		case p.NotRotated != nil:
 			p.State = StateRotationFailed
 		default:

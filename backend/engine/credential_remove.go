@@ -5,6 +5,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
@@ -23,6 +24,11 @@ func (run *credentialRun) remove(ctx context.Context) error {
 		run.gone = true
 		return nil
 	}
+	leave, err := run.askBrake(ctx)
+	if err != nil || run.held || run.later > 0 {
+		return err
+	}
+	defer leave.end()
 	found, err := run.find(ctx)
 	if err != nil && provider.ClassOf(err) != provider.ClassOwnership {
 		return err
@@ -45,7 +51,35 @@ func (run *credentialRun) remove(ctx context.Context) error {
 		return nil
 	case provider.CredentialReady, provider.CredentialDisabled, provider.CredentialFailed:
 	}
+	if err := leave.use(ctx); err != nil {
+		return err
+	}
+	run.admitted = true
 	return run.drop(ctx, *found)
+}
+
+// askBrake asks for leave before the first call of what takes the credential from
+// its readers. Without it the deletion is held.
+func (run *credentialRun) askBrake(ctx context.Context) (*admission, error) {
+	p := &run.c.Progress
+	if run.c.Removal.Policy == DeleteRetain || run.admitted {
+		return &admission{}, nil
+	}
+	if err := paused(ctx); err != nil {
+		return nil, (&provider.Error{Class: provider.ClassUnavailable, Message: "nothing is deleted"}).Because(err)
+	}
+	leave, err := run.e.admit(ctx, run.c.Destination, run.o.destination.DeletionsPerHour(), p.Held)
+	switch held := heldBy(err); {
+	case held != nil:
+		p.Held, p.State, run.held = held, StateHeld, true
+		return nil, nil
+	case errors.Is(err, errBrakeBusy):
+		run.later = brakeRetry
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return leave, nil
 }
 
 // drop has the cloud delete the credential.

@@ -136,6 +136,10 @@ func (e *Engine) tellCredential(c *ManagedCredential, before CredentialProgress)
 		event.Kind, event.Operation, event.Class = EventCredentialFailed, operationRotate, p.NotRotated.Class
 		e.tell(event)
 	}
+	if p.Held != nil && before.Held == nil {
+		event.Kind, event.Operation, event.Class = EventHeld, operationRemove, ""
+		e.tell(event)
+	}
 	if p.Failure != nil && p.State == StateBlocked {
 		e.tellCredentialFailure(c.Name, p.State, p.Failure)
 		return

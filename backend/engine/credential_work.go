@@ -48,6 +48,8 @@ type credentialWork struct {
 	running             bool
 	// untried is set while it is sure that no creation was sent.
 	untried bool
+	// admitted is set when the deletion has counted among those of the hour.
+	admitted bool
 	// initial are the credentials that a creation hands on.
 	initial sensitive.String
 	// looks counts how often in a row the cloud was found still at work.
@@ -196,6 +198,9 @@ func (cs *credentials) counts() map[string]map[State]int {
 	}
 	return counts
 }
+
+// held tells whether the deletion waits for a person.
+func (w *credentialWork) held() bool { return w.state == StateHeld }
 
 // unsettled tells whether there is work on a credential.
 func (w *credentialWork) unsettled() bool { return w.settled != w.generation || w.passes }
