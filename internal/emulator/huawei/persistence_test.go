@@ -68,6 +68,8 @@ func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "csms")
 	c := start(t, huawei.Options{Options: emulator.Options{DataDir: dir}})
 	c.create(t, "s", "value")
+	_, err := c.createWith(single("managed"))
+	want(t, err, ok)
 	id := c.id("s")
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
@@ -76,15 +78,24 @@ func TestAChangeThatCannotBeStoredIsNotAcknowledged(t *testing.T) {
 	want(t, c.put("s", "second"), internal)
 	want(t, c.tag(id, "k", "v"), internal)
 	want(t, c.expire("s", "v1", 9999999999000), internal)
-	_, err := c.schedule("s", 7)
+	_, err = c.schedule("s", 7)
 	want(t, err, internal)
+	_, err = c.rotate("managed")
+	want(t, err, internal)
+	agencies := model.CreateAgencyRequestBody{SecretType: model.GetCreateAgencyRequestBodySecretTypeEnum().RDS_FG}
+	_, err = c.CreateAgency(&model.CreateAgencyRequest{Body: &agencies})
+	want(t, err, internal)
+	granted, err := c.ShowAgency(&model.ShowAgencyRequest{SecretType: model.GetShowAgencyRequestSecretTypeEnum().RDS_FG})
+	if err != nil || *granted.AgencyGranted != "false" || c.marks(t, "managed") != "v1:SYSCURRENT" || c.tasks(t, "managed") != "" {
+		t.Errorf("the refused rotation shows: %s, %s, agencies %v, %v", c.marks(t, "managed"), c.tasks(t, "managed"), granted, err)
+	}
 	_, err = c.createWith(model.CreateSecretRequestBody{Name: "new", SecretString: p("x")})
 	want(t, err, internal)
 	if got, err := c.get("s", "v1"); err != nil || got.VersionMetadata.ExpireTime != nil {
 		t.Errorf("the refused expiry shows: %v, %v", got, err)
 	}
 	stored := c.server.List("", project)
-	if len(stored) != 1 || len(stored[0].Versions) != 1 || len(stored[0].Tags) != 0 || stored[0].State != "ENABLED" {
+	if len(stored) != 2 || len(stored[1].Versions) != 1 || len(stored[1].Tags) != 0 || stored[1].State != "ENABLED" {
 		t.Errorf("the refused changes show: %v", stored)
 	}
 }
