@@ -101,6 +101,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.jobPaths(),
 			b.remotePaths(),
 			b.importPaths(),
+			b.releasePaths(),
 			b.statusPaths(),
 			b.metricsPaths(),
 			b.configPaths(),

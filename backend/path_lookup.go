@@ -94,7 +94,7 @@ func encodeHolding(h *engine.Holding, to map[string]any) {
 }
 
 func encodeCompiledName(n engine.CompiledName) map[string]any {
-	encoded := map[string]any{fieldRemoteName: n.Name, "change": string(n.Change), "template_result": n.Full}
+	encoded := map[string]any{fieldRemoteName: n.Name, "change": string(n.Change), "template_result": n.Full, "goes_there": n.Goes, "released": n.Released}
 	for name, text := range map[string]string{"key": n.Key, "reason": n.Illegal, "taken_by": n.TakenBy} {
 		if text != "" {
 			encoded[name] = text

@@ -190,12 +190,12 @@ func (c *convergence) look(ctx context.Context) error {
 	return nil
 }
 
-// recogniseAdopted compares the pointer of a remote that was being marked with what
-// it held when it was adopted: neither its id nor the list of versions tells. If
-// that changed, nothing is written.
+// recogniseAdopted compares the pointer of an adopted remote, whose value is under
+// no other id yet, with what it held: neither its id nor the list of versions
+// tells. If that changed before the mark was on, nothing is written.
 func (c *convergence) recogniseAdopted(ctx context.Context, before plan.Observed) error {
 	pointer := c.want.PointerID
-	if _, there := c.have.Find(pointer); !there || !c.adopted || !before.Unmarked || before.Current.ID != pointer ||
+	if _, there := c.have.Find(pointer); !there || !c.adopted || before.Current.ID != pointer || !before.CurrentAlone() ||
 		!c.have.Unmarked && c.have.Owner() != c.want.Owner {
 		return nil
 	}
@@ -205,13 +205,15 @@ func (c *convergence) recogniseAdopted(ctx context.Context, before plan.Observed
 		return err
 	})
 	switch {
+	case err != nil && !before.Unmarked && !provider.ClassOf(err).Recovers():
+		return nil // reading isn't needed for others, so it may not be allowed
 	case err != nil:
 		return err
 	case payload.Digest(c.e.mount.digestKey(), value) == before.Current.Digest:
 		c.have.Current = before.Current
 	case c.have.Unmarked:
 		c.have.Unmarked = false // it is left to those who made it
-	default:
+	case before.Unmarked:
 		return &provider.Error{
 			Class:   provider.ClassConflict,
 			Message: "the remote's current value was changed by others while it was adopted; import it again, or write the secret",

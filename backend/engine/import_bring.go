@@ -81,9 +81,8 @@ func (it *importItem) store(ctx context.Context) (generation uint64, err error) 
 	if meta != nil {
 		it.newest, it.live = meta.Current, meta.Newest(time.Now())
 	}
-	if replica := it.before.Replicas[it.Destination]; it.live > 0 && replica != nil && replica.AdoptedBy == it.job {
-		e.takeUpEarly(ctx, it.before) // done before this import was broken off
-		return e.activities.generation(it.secret), nil
+	if it.isStored() {
+		return it.complete(ctx)
 	}
 	change, older, err := it.change(ctx)
 	if err != nil {
@@ -99,7 +98,47 @@ func (it *importItem) store(ctx context.Context) (generation uint64, err error) 
 	if err == nil && kvstore.Failed(changed.Response, nil) {
 		err = verdictf(importConflict, "the KV store refused the value: %v", changed.Response.Error())
 	}
-	return changed.Generation, err
+	if err != nil || len(older) == 0 {
+		return changed.Generation, err
+	}
+	return it.complete(ctx)
+}
+
+// isStored tells whether the values were stored before this import was broken off.
+func (it *importItem) isStored() bool {
+	replica := it.before.Replicas[it.Destination]
+	begun := replica != nil && replica.AdoptedBy == it.job || it.before.Importing && !it.Adopt
+	return begun && it.live > 0 && !it.fresh() && !it.DryRun
+}
+
+// fresh tells whether the versions are still to be written: Vault has none, or some
+// of those that an import brought before it was broken off.
+func (it *importItem) fresh() bool {
+	return it.newest == 0 || it.before.Importing && it.newest < uint64(min(it.Versions, len(it.versions))) //nolint:gosec // small numbers
+}
+
+// complete has the replica worked on of a secret that is stored as a whole.
+func (it *importItem) complete(ctx context.Context) (generation uint64, err error) {
+	e := it.e
+	s, err := e.load(ctx, it.secret)
+	if err != nil {
+		return 0, err
+	}
+	e.takeUpEarly(ctx, s)
+	if s.Importing {
+		next := s.clone()
+		next.Importing = false
+		if len(next.Replicas) > 0 {
+			if err := e.begin(ctx, next); err != nil {
+				return 0, err
+			}
+		}
+		if err := e.storeSecret(ctx, next); err != nil {
+			return 0, err
+		}
+		e.enqueueAll(next, quota.Bulk)
+	}
+	return e.activities.generation(it.secret), nil
 }
 
 // rehearse finds out whether a change could be made.
@@ -121,14 +160,13 @@ func (it *importItem) change(ctx context.Context) (c Change, older []shape, err 
 	if err != nil {
 		return c, nil, err
 	}
-	fresh := it.newest == 0 || it.before.Importing
 	var numbers []plan.VersionNumber
 	incarnation, err := it.incarnation()
 	if err != nil {
 		return c, nil, err
 	}
 	switch {
-	case fresh:
+	case it.fresh():
 		if err := it.chooseShape(ctx, &c, byRules); err != nil {
 			return c, nil, err
 		}
@@ -157,7 +195,7 @@ func (it *importItem) change(ctx context.Context) (c Change, older []shape, err 
 // write makes the current value the next version, after so many others.
 func (it *importItem) write(c *Change, others int) {
 	cas := int(it.newest) //nolint:gosec // version numbers are small
-	if it.newest == 0 || it.before.Importing {
+	if it.fresh() {
 		cas = others
 	}
 	origin := &logical.Request{Storage: it.e.storage, Operation: logical.CreateOperation}
@@ -255,6 +293,7 @@ func (it *importItem) incarnation() (int, error) {
 // amend puts into the record what the import knows of the replica.
 func (it *importItem) amend(next *Secret, older []shape, numbers []plan.VersionNumber, incarnation int) error {
 	if len(older) > 0 {
+		next.Importing = true // until the current version is stored too
 		next.Forms = nil
 		for i, s := range append(slices.Clone(older), it.fit.shape) {
 			if len(next.Forms) == 0 || next.Forms[len(next.Forms)-1].Format != s.format {

@@ -101,7 +101,7 @@ func (it *importItem) checkRoom() error {
 		return nil
 	}
 	inVault := 0
-	if it.newest == 0 || it.before.Importing {
+	if it.fresh() {
 		inVault = min(it.Versions, len(it.versions)) - 1
 	}
 	if len(it.versions)+1-inVault <= limits.Versions {

@@ -89,6 +89,9 @@ type CompiledName struct {
 	Key     string // of the secret's data, with a replica of each key
 	Illegal string // why no secret there can have the name; "" if one can
 	TakenBy string // another secret that has the name; "" if none has
+	// Goes is set when the secret has a replica under the name; Released when it had
+	// one that was given back, and is taken back when it goes there again.
+	Goes, Released bool
 }
 
 // CompileNames returns the remote names that a secret gets at a destination,
@@ -137,6 +140,8 @@ func (e *Engine) CompileNames(ctx context.Context, ref, secret string) ([]Compil
 		if holding.Secret != secret {
 			names[i].TakenBy = holding.Secret
 		}
+		names[i].Goes = holding.Secret == secret && !holding.Former
+		names[i].Released = s.released(ref, compiled.Name)
 	}
 	return names, nil
 }

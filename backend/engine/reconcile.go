@@ -161,7 +161,7 @@ func atRest(s *Secret, replica *Replica) (outcome, bool) {
 		return outcome{stale: true}, true
 	case replica.Refused != nil:
 		return outcome{remoteName: replica.RemoteName, err: &provider.Error{Class: replica.Refused.Class, Message: replica.Refused.Message}}, true
-	case replica.Removal != nil && s.waits(replica.Removal.After):
+	case s.Importing, replica.Removal != nil && s.waits(replica.Removal.After):
 		return outcome{waiting: true}, true
 	case replica.Undecided && replica.Failure != nil:
 		return outcome{

@@ -163,7 +163,8 @@ type Secret struct {
 	// takes it several steps: a deletion that was broken off is completed.
 	Deleting bool `json:"deleting,omitempty"`
 	// Importing is set while several versions are brought in from a cloud, until
-	// the last one: the import goes on from there if it was broken off.
+	// the last one: the import goes on from there if it was broken off. Meanwhile no
+	// remote is touched.
 	Importing bool `json:"importing,omitempty"`
 	// Forms are the formats that follow from how values were written, oldest
 	// first: each holds from a version on.

@@ -337,3 +337,9 @@ func NewestIncarnation(versions []provider.Version) int {
 	}
 	return newest
 }
+
+// CurrentAlone tells whether the current version is under no id beside the one
+// that readers use.
+func (o Observed) CurrentAlone() bool {
+	return !slices.ContainsFunc(o.Versions, func(v Version) bool { return v.ID != o.Current.ID && v.Version.Same(o.Current.Version) })
+}

@@ -100,6 +100,11 @@ path "cloudsync/remote/*" {
   capabilities = ["list"]
 }
 
+# Giving a replica back to those who look after the remote secret.
+path "cloudsync/release/*" {
+  capabilities = ["update"]
+}
+
 # Bringing secrets of a cloud into Vault. This writes secrets of every name that
 # allowed_paths of the destination allows; the values aren't shown.
 path "cloudsync/import/*" {

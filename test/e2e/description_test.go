@@ -95,6 +95,7 @@ var descriptions = []described{
 	{path: "info", get: "cloudsync-read-info"},
 	{path: "lookup/{type}/{name}", get: "cloudsync-look-up-remote-name"},
 	{path: "keys", get: "cloudsync-read-kms-keys"},
+	{path: "release/{name}", post: "cloudsync-release-replica", fields: []string{"destination", "wait"}},
 	{path: "remote/{type}/{name}/", get: "cloudsync-list-remote-secrets"},
 	{path: "import/{type}/{name}", post: "cloudsync-import-secrets", fields: []string{
 		"match", "exclude", "path_template", "prefix", "adopt", "dry_run", "on_conflict", "versions", "destinations", "guard", "wait",
