@@ -100,3 +100,9 @@ path "cloudsync/rules/+/plan" {
 path "cloudsync/metrics" {
   capabilities = ["read"]
 }
+
+# Which managed credentials there are, where, and in which state. Their own paths
+# aren't for this role: one below each has the value.
+path "cloudsync/managed/*" {
+  capabilities = ["list"]
+}

@@ -148,3 +148,9 @@ path "cloudsync/secrets/*" {
     "binary" = []
   }
 }
+
+# Which managed credentials there are, where, and in which state. Their own paths
+# aren't for this role: one below each has the value.
+path "cloudsync/managed/*" {
+  capabilities = ["list"]
+}

@@ -43,5 +43,5 @@ variable "rules" {
 variable "policies" {
   description = "Which of the policies beside this module to install."
   type        = set(string)
-  default     = ["platform-operator", "destination-admin", "team-writer", "team-reader", "auditor", "ci-pipeline"]
+  default     = ["platform-operator", "destination-admin", "team-writer", "team-reader", "auditor", "ci-pipeline", "managed-reader", "managed-rotator", "managed-creator"]
 }

@@ -100,6 +100,7 @@ func TestTheShippedPoliciesAllowWhatTheySayAndNothingElse(t *testing.T) {
 			checkRequests(t, member(t, r.Vault, test.name, test.policy, test.metadata), test.requests)
 		})
 	}
+	checkManagedPolicies(t, r)
 	r.AwaitStateAt(harness.Destination, "team-a/db", "in_sync")
 	if settings, _ := r.Vault.Read("secrets/team-a/shop/db").Data["settings"].(map[string]any); len(settings) > 0 {
 		t.Errorf("after what was forbidden the secret has the settings %v", settings)
