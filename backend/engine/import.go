@@ -152,8 +152,9 @@ type candidate struct {
 	illegal    string // why it can't have that; "" if it can
 }
 
-// importPage is how many remote secrets a step works on.
-const importPage = 40
+// importPage is how many remote secrets a step works on. What a kill interrupts is
+// repeated, so it is small.
+const importPage = 16
 
 func (w *importWork) step(ctx context.Context, run *jobRun) (jobPage, error) {
 	if !w.listed {

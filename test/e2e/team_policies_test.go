@@ -178,6 +178,7 @@ func ofThePlatform() []request {
 		may(http.MethodPost, "rules/made/plan", map[string]any{"tags": "a=b"}),
 		may(http.MethodDelete, "rules/made", nil),
 		may(http.MethodPost, "config", map[string]any{"default_wait": 5}),
+		may(http.MethodPost, "import/"+harness.Destination, map[string]any{"match": "nothing-*"}),
 	}
 }
 
@@ -202,6 +203,8 @@ func watched() []request {
 		may(http.MethodGet, "config", nil),
 		may(http.MethodGet, "metrics", nil),
 		may(http.MethodGet, "keys", nil),
+		may(list, "jobs", nil),
+		may(list, "remote/"+harness.Destination, nil),
 		may(http.MethodGet, "info", nil),
 		may(http.MethodGet, "lookup/"+harness.Destination, map[string]any{"remote_name": "team-a_db"}),
 		may(http.MethodPost, "plan", map[string]any{"match": "team-a/db"}),
