@@ -4,6 +4,7 @@
 package backend
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -108,10 +109,19 @@ func TestAManagedCredentialIsMadeReadRotatedAndDeleted(t *testing.T) {
 		if versions := list(m.read("managed/team/orders-db/history").Data["versions"]); len(versions) != 2 {
 			t.Errorf("the history is %v", versions)
 		}
+		password := textOfAny(second["password"])
 		for key, value := range m.storage.dump(t) {
-			if strings.Contains(value, textOfAny(second["password"])) {
+			if strings.Contains(value, password) {
 				t.Errorf("storage has the password under %s", key)
 			}
+		}
+		for _, path := range []string{"managed/team/orders-db", "managed/team/orders-db/history", "managed/team/orders-db/rotation", "status", "metrics"} {
+			if strings.Contains(fmt.Sprint(m.read(path).Data), password) {
+				t.Errorf("%s has the password", path)
+			}
+		}
+		if strings.Contains(m.logs.String(), password) {
+			t.Error("the log has the password")
 		}
 		keys := names(m.must(logical.ListOperation, "managed/", nil))
 		if below := names(m.must(logical.ListOperation, "managed/team", nil)); !slices.Equal(keys, []string{"team/"}) || !slices.Equal(below, []string{"orders-db"}) {

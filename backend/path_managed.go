@@ -239,11 +239,11 @@ func encodeManaged(s *engine.CredentialStatus) map[string]any {
 	return data
 }
 
-// encodeCredentialFailure describes why a credential isn't as it should be. Its
-// message says what to do.
+// encodeCredentialFailure describes why a credential isn't as it should be, and
+// what to do.
 func encodeCredentialFailure(f *engine.Failure) map[string]any {
 	failure := encodeFailure(f)
-	delete(failure, "action") // that is for replicas
+	failure["action"] = engine.CredentialAction(f.Class)
 	return failure
 }
 
@@ -318,7 +318,7 @@ func reasonOf(f *engine.Failure) string {
 	if f == nil {
 		return "no reason is known"
 	}
-	return fmt.Sprintf("%s (class %s)", f.Message, f.Class)
+	return fmt.Sprintf("%s (class %s); %s", f.Message, f.Class, engine.CredentialAction(f.Class))
 }
 
 func listManaged(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {

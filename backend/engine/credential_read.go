@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
@@ -163,22 +162,33 @@ func works(read CredentialRead, product provider.CredentialProduct) string {
 // describeReading says what failed.
 func describeReading(c madeCredential, err error) error {
 	class := provider.ClassOf(err)
-	return Refusef("managed credential %q can't be read from destination %s: %v (class %s); %s", c.Name, c.Destination, err, class, readingAction(class))
+	return Refusef("managed credential %q can't be read from destination %s: %v (class %s); %s", c.Name, c.Destination, err, class, CredentialAction(class))
 }
 
-// readingAction is what to do about a read that failed.
-func readingAction(class provider.Class) string {
+// CredentialAction is what a person does about an error of that class that a
+// managed credential has met.
+func CredentialAction(class provider.Class) string {
 	switch class {
 	case provider.ClassThrottled, provider.ClassUnavailable, provider.ClassInternal:
-		return "try again; if it lasts, check the destination"
-	case provider.ClassNotFound:
-		return "it was removed at the cloud: delete it here and write it again"
+		return "it may end by itself; if it lasts, check the destination"
+	case provider.ClassAuth:
+		return "correct the credentials of the destination"
 	case provider.ClassPermission:
-		return "allow the call in the cloud's access policy"
+		return "allow the call in the cloud's access policy, then write or read it again"
+	case provider.ClassNotFound:
+		return "what the message names isn't at the cloud: if it is the credential itself, delete it here and write it again"
+	case provider.ClassExists, provider.ClassOwnership:
+		return "choose another remote_name, or remove what has the name at the cloud if nobody needs it"
 	case provider.ClassConflict:
-		return "look at the credential at the cloud: it may be disabled or about to be deleted"
+		return "look at it at the cloud: it may be at work, disabled or about to be deleted"
+	case provider.ClassLimit:
+		return "raise the quota at the cloud or delete what isn't needed there, then write it again"
+	case provider.ClassKMS:
+		return "make the KMS key usable for the destination's credentials, or use another"
+	case provider.ClassInvalid:
+		return "change what the message names and write it again"
 	default:
-		return strings.ReplaceAll(class.Action(), "the secret", "the credential")
+		return class.Action()
 	}
 }
 
@@ -265,7 +275,7 @@ func (e *Engine) CredentialProducts(ctx context.Context, ref string) (known []pr
 	supported, err = issuer.Products(quota.WithLane(ctx, quota.People))
 	if err != nil {
 		class := provider.ClassOf(err)
-		return nil, nil, Refusef("destination %s doesn't tell its products: %v (class %s); %s", ref, err, class, readingAction(class))
+		return nil, nil, Refusef("destination %s doesn't tell its products: %v (class %s); %s", ref, err, class, CredentialAction(class))
 	}
 	slices.Sort(supported)
 	return o.kind.Credentials, slices.Compact(supported), nil

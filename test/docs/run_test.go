@@ -75,7 +75,7 @@ type running struct {
 
 func TestTheExamplesRun(t *testing.T) {
 	programs := harness.Require(t)
-	for _, name := range []string{"README.md", "docs/application-teams.md", "docs/rules-and-names.md", "docs/operations.md", "docs/alicloud-kms.md", "docs/huawei-csms.md"} {
+	for _, name := range []string{"README.md", "docs/application-teams.md", "docs/rules-and-names.md", "docs/operations.md", "docs/managed-credentials.md", "docs/alicloud-kms.md", "docs/huawei-csms.md"} {
 		var order []string
 		sections := map[string][]block{}
 		for _, b := range readPage(t, name).blocks {
