@@ -119,6 +119,7 @@ var statusFields = map[string]*framework.FieldSchema{
 	"state":           writtenFields["state"],
 	"settings":        secretFields["settings"],
 	fieldVersion:      field(framework.TypeInt64, "The newest live version in Vault; 0 if there is none."),
+	"tombstones":      field(framework.TypeSlice, "Remote secrets of it that were deleted and can be restored until the cloud deletes them for good."),
 	"pending_since":   field(framework.TypeString, "When the oldest outstanding change was made; empty if nothing is outstanding."),
 	fieldDestinations: field(framework.TypeMap, "By destination: everything about the replica."),
 }
@@ -290,8 +291,20 @@ func encodeStatus(ctx context.Context, e *engine.Engine, status *engine.SecretSt
 	})
 	return &logical.Response{Data: map[string]any{
 		"state": string(overall(status)), fieldVersion: newest, "settings": encodeSettings(status.Settings),
-		"pending_since": encodeTime(status.PendingSince), fieldDestinations: replicas,
+		"pending_since": encodeTime(status.PendingSince), fieldDestinations: replicas, "tombstones": encodeTombstones(status.Tombstones),
 	}}, nil
+}
+
+func encodeTombstones(tombstones []engine.Tombstone) []any {
+	encoded := make([]any, len(tombstones))
+	for i, t := range tombstones {
+		tombstone := map[string]any{fieldDestination: t.Destination, "remote_name": t.RemoteName, "deletion_time": encodeTime(t.DeletionTime)}
+		if t.Key != "" {
+			tombstone["key"] = t.Key
+		}
+		encoded[i] = tombstone
+	}
+	return encoded
 }
 
 func encodeReplica(r engine.ReplicaStatus) map[string]any {

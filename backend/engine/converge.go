@@ -271,7 +271,13 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 				return err
 			}
 		}
+		atOnce := step.Action == plan.Delete && step.After == 0 && c.have.State == provider.StatePendingDeletion
 		id, err := c.performOrNote(ctx, step)
+		if atOnce && c.dry == nil && (err == nil || refusesAtOnce(err)) {
+			// Whether services delete at once what they are about to delete isn't known of all.
+			c.want.RestoreFirst, c.have.Known, c.have.Looked = true, false, false
+			return nil
+		}
 		if _, there := c.have.Find(step.VersionID); there && c.have.Looked && step.Action == plan.PutVersion && provider.ClassOf(err) == provider.ClassConflict {
 			return c.ahead(err.Error(), false) // another value has the id, which is never given twice
 		}
@@ -282,6 +288,12 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 			return err
 		}
 		c.have = plan.Done(c.want, c.have, step, id).Trimmed(c.o.kind.Limits)
+		if atOnce {
+			c.have = plan.Absent() // in a dry run
+		}
+		if step.Action == plan.Delete && step.After > 0 {
+			c.have.DeletionTime = time.Now().UTC().Truncate(time.Second).Add(step.After)
+		}
 		switch {
 		case step.Action == plan.Restore && c.o.kind.AssignsVersionIDs() && c.have.HasUnknown():
 			c.have.Known = false // they can be read now
@@ -296,6 +308,13 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 		}
 	}
 	return nil
+}
+
+// refusesAtOnce tells whether the service won't delete at once what it is about to
+// delete.
+func refusesAtOnce(err error) bool {
+	class := provider.ClassOf(err)
+	return class == provider.ClassConflict || class == provider.ClassInvalid
 }
 
 // performOrNote performs the step, or notes it in a dry run.

@@ -43,6 +43,15 @@ func (out outcome) tried() error {
 	return out.err
 }
 
+// nextDue is when something changes by itself: the live version stops being that, or
+// the name is given free by somebody else's secret that is being deleted.
+func (out outcome) nextDue() time.Time {
+	if provider.ClassOf(out.err) != provider.ClassOwnership || out.observed.State != provider.StatePendingDeletion {
+		return out.due
+	}
+	return older(out.due, out.observed.DeletionTime)
+}
+
 // save stores what a convergence did and ends the secret's work if that was the
 // last of it.
 func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt uint64, out outcome) error {
@@ -151,7 +160,7 @@ func (s *Secret) rememberRemoved(slot, remoteName string, out outcome) {
 	case out.presence == plan.Deleted && left.Exists():
 		// It may be restored, and no look tells which of its tags are ours, nor
 		// everywhere which of its versions.
-		s.remember(slot, &Replica{RemoteName: remoteName, Observed: plan.Observed{Tags: left.Tags, TagsInDoubt: left.TagsInDoubt, Versions: left.Versions}})
+		s.remember(slot, &Replica{RemoteName: remoteName, Observed: plan.Observed{Tags: left.Tags, TagsInDoubt: left.TagsInDoubt, Versions: left.Versions, DeletionTime: left.DeletionTime, Scheduled: left.Scheduled}})
 	}
 }
 

@@ -76,11 +76,15 @@ func (e *Engine) followUp(t task, generation uint64, result outcome, err error) 
 		e.retry(t, result.err)
 	case result.err != nil && provider.ClassOf(result.err).Lingers():
 		t.backoff.forget(t.queued)
-		t.queue.addAfter(t.queued, quota.Retry, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
+		delay := blockedRetry/2 + rand.N(blockedRetry) //nolint:gosec // spreading load needs no secrecy
+		if due := result.nextDue(); !due.IsZero() {
+			delay = min(delay, time.Until(due)+time.Second)
+		}
+		t.queue.addAfter(t.queued, quota.Retry, delay)
 	default:
 		t.backoff.forget(t.queued)
-		if !result.due.IsZero() {
-			t.queue.addAfter(t.queued, quota.People, time.Until(result.due)+time.Second)
+		if due := result.nextDue(); !due.IsZero() {
+			t.queue.addAfter(t.queued, quota.People, time.Until(due)+time.Second)
 		}
 	}
 }

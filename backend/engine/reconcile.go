@@ -91,6 +91,7 @@ func (c *convergence) work(ctx context.Context, s *Secret, meta *kvstore.Metadat
 	case errors.As(err, &unfit):
 		out.err = &provider.Error{Class: provider.ClassInvalid, Message: unfit.message}
 		out.observed, out.tags, out.format, out.drift, out.term = c.have, replica.TagsFailure, replica.Format, replica.Drift, replica.Term
+		out.due = c.due
 		return out, nil
 	case err != nil:
 		return outcome{}, err
@@ -277,25 +278,17 @@ func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica 
 		c.want.Presence, c.want.DeleteAfter = replica.Removal.presence()
 		return nil
 	}
-	byRules, err := e.byRules(ctx, s, d.Ref())
-	if err != nil {
-		return err
+	if live > 0 {
+		c.due = meta.Versions[live].DeletionTime
 	}
-	var custom map[string]string
-	if meta != nil {
-		custom = meta.CustomMetadata
-	}
-	r, err := e.resolve(s, d, byRules, live, custom)
-	if err != nil {
-		return err
-	}
-	if err := r.check(d, c.o.kind.Limits, replica.RemoteName); err != nil {
-		return err
+	r, err := e.looksAt(ctx, c, s, replica, meta, live)
+	if err != nil && (live > 0 || !isRefusal(err)) {
+		return err // what is withdrawn needs no settings
 	}
 	c.driftAction = firstSet(valueOf(r.settings.DriftAction), DriftReport)
 	c.want.Description, c.want.KMSKeyID, c.want.Tags = r.description, valueOf(r.settings.KMSKeyID), r.tags
 	c.want.Presence = plan.Withdrawn
-	c.want.DeleteAfter = provider.Days(max(r.removal.WindowDays, c.o.kind.Limits.Window.MinDays))
+	c.want.DeleteAfter = provider.Days(max(firstSet(r.removal.WindowDays, d.windowDays(c.o.kind)), c.o.kind.Limits.Window.MinDays))
 	if meta == nil {
 		return nil // its first write was broken off
 	}
@@ -306,7 +299,6 @@ func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica 
 		return nil
 	}
 	c.want.Presence = plan.Live
-	c.due = meta.Versions[live].DeletionTime
 	c.load = func(ctx context.Context) error { return e.readValue(ctx, c, s, r, live) }
 	c.format = r.formatKey()
 	if c.have.Known && c.have.Current.Version.Same(c.want.Version) && c.have.Current.Digest != "" && replica.Format == c.format {
@@ -314,6 +306,24 @@ func (e *Engine) desire(ctx context.Context, c *convergence, s *Secret, replica 
 		return nil
 	}
 	return c.load(ctx)
+}
+
+// looksAt is how the replica should look by the settings in force.
+func (e *Engine) looksAt(ctx context.Context, c *convergence, s *Secret, replica *Replica, meta *kvstore.Metadata, live uint64) (resolved, error) {
+	d := c.o.destination
+	byRules, err := e.byRules(ctx, s, d.Ref())
+	if err != nil {
+		return resolved{}, err
+	}
+	var custom map[string]string
+	if meta != nil {
+		custom = meta.CustomMetadata
+	}
+	r, err := e.resolve(s, d, byRules, live, custom)
+	if err != nil {
+		return r, err
+	}
+	return r, r.check(d, c.o.kind.Limits, replica.RemoteName)
 }
 
 // destroyed are the versions that exist in name only.

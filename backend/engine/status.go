@@ -25,9 +25,30 @@ type SecretStatus struct {
 	Settings    Settings
 	Replicas    []ReplicaStatus // sorted by destination
 	Notes       []string        // about rules that have no effect
+	Tombstones  []Tombstone     // of replicas that are deleted, until the clouds purge them
 	// PendingSince is when the oldest outstanding change was made; zero if
 	// nothing is outstanding.
 	PendingSince time.Time
+}
+
+// Tombstone is a remote secret that was deleted and can still be restored.
+type Tombstone struct {
+	Destination  string
+	Key          string // of the secret's data, for the replica of one key
+	RemoteName   string
+	DeletionTime time.Time // when the cloud deletes it for good
+}
+
+// tombstones are the replicas that were deleted and can still be restored.
+func (s *Secret) tombstones(now time.Time) []Tombstone {
+	var all []Tombstone
+	for _, slot := range slices.Sorted(maps.Keys(s.Released)) {
+		if left := s.Released[slot]; left.Observed.DeletionTime.After(now) {
+			key, _ := slotKey(slot)
+			all = append(all, Tombstone{Destination: slotRef(slot), Key: key, RemoteName: left.RemoteName, DeletionTime: left.Observed.DeletionTime})
+		}
+	}
+	return all
 }
 
 // ReplicaStatus is where one replica stands.
@@ -83,7 +104,7 @@ func (e *Engine) Status(ctx context.Context, name string) (*SecretStatus, error)
 	}
 	status := &SecretStatus{Name: name, Incarnation: s.Incarnation, Settings: s.Settings}
 	progress, since := e.activities.snapshot(name)
-	status.PendingSince = since
+	status.PendingSince, status.Tombstones = since, s.tombstones(time.Now())
 	status.Notes = e.notAllowed(ctx, s)
 	for _, slot := range s.slots() {
 		r := e.replicaStatus(ctx, s, slot)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
@@ -30,11 +31,7 @@ func live(want Desired, have Observed, can provider.Abilities, limits provider.L
 				Message: "the remote secret is being deleted and this service can't cancel that",
 			}}
 		}
-		restored := Step{Action: Restore, State: provider.StateEnabled}
-		if can.Switches {
-			restored.State = provider.StateDisabled
-		}
-		steps = append(steps, restored)
+		steps = append(steps, Step{Action: Restore, State: restored(can)})
 	}
 	if can.ChangesKey && want.KMSKeyID != "" && want.KMSKeyID != have.KeyAsked && want.KMSKeyID != have.KMSKeyID {
 		// Before the value, which is then encrypted under the new key.
@@ -268,6 +265,8 @@ func mayTouch(want Desired, have Observed) *provider.Error {
 		}
 	case mark.IsZero() && have.Unmarked && want.Presence == Live:
 		return nil // it is wanted again before the release was over
+	case mark != want.Owner && have.State == provider.StatePendingDeletion:
+		return &provider.Error{Class: provider.ClassOwnership, Message: tombstone(have)}
 	case mark.IsZero():
 		return &provider.Error{
 			Class:   provider.ClassOwnership,
@@ -281,6 +280,19 @@ func mayTouch(want Desired, have Observed) *provider.Error {
 	default:
 		return nil
 	}
+}
+
+// tombstone explains why a name isn't free although its secret is being deleted.
+func tombstone(have Observed) string {
+	whose, until := "carries no mark of this mount: somebody else made it, or this mount released it", "it is gone"
+	if mark := have.Owner(); !mark.IsZero() {
+		whose = fmt.Sprintf("belongs to %s", mark)
+	}
+	if !have.DeletionTime.IsZero() {
+		until = have.DeletionTime.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("a remote secret that is being deleted holds the name until %s, and %s; wait until then, when this goes on by itself, have its owner delete it at once, or set remote_name to another name",
+		until, whose)
 }
 
 // mayWrite refuses what isn't ours, and what Vault would set back.

@@ -166,6 +166,15 @@ func desire(presence plan.Presence) func(service) plan.Desired {
 	return func(s service) plan.Desired { return s.desire(presence) }
 }
 
+// atOnce is the desire for a deletion at once.
+func atOnce(restoreFirst bool) func(service) plan.Desired {
+	return func(s service) plan.Desired {
+		want := s.desire(plan.Deleted)
+		want.DeleteAfter, want.RestoreFirst = 0, restoreFirst
+		return want
+	}
+}
+
 // fallback is the desire for a version that isn't the newest any more.
 func fallback(number, newest uint64) func(service) plan.Desired {
 	return func(s service) plan.Desired {
@@ -190,13 +199,14 @@ func with(have func(service) plan.Observed, edit func(*plan.Observed)) func(serv
 	}
 }
 
-func unknown(o *plan.Observed)  { o.Known = false }
-func looked(o *plan.Observed)   { o.Looked = true }
-func disabled(o *plan.Observed) { o.State = provider.StateDisabled }
-func pending(o *plan.Observed)  { o.State = provider.StatePendingDeletion }
-func other(o *plan.Observed)    { o.State = provider.StateOther }
-func unmarked(o *plan.Observed) { o.Description = "text" }
-func managed(o *plan.Observed)  { o.CloudManaged, o.Type = true, "mysql" }
+func unknown(o *plan.Observed)   { o.Known = false }
+func looked(o *plan.Observed)    { o.Looked = true }
+func disabled(o *plan.Observed)  { o.State = provider.StateDisabled }
+func pending(o *plan.Observed)   { o.State = provider.StatePendingDeletion }
+func scheduled(o *plan.Observed) { o.Scheduled = true }
+func other(o *plan.Observed)     { o.State = provider.StateOther }
+func unmarked(o *plan.Observed)  { o.Description = "text" }
+func managed(o *plan.Observed)   { o.CloudManaged, o.Type = true, "mysql" }
 
 func ofAnother(mount, secret string) func(*plan.Observed) {
 	return func(o *plan.Observed) { o.Description = owner.For(mount, secret).Append("text") }
@@ -347,6 +357,18 @@ func TestTheTable(t *testing.T) {
 			nothing, nothing, nothing,
 		},
 		{
+			"deleted at once, being deleted: deleted", atOnce(false), with(holding(1, 2), both(looked, pending)),
+			"delete after 0s", "delete after 0s", "delete after 0s",
+		},
+		{
+			"deleted at once, being deleted, which the service insists on: restored, deleted", atOnce(true), with(holding(1, 2), both(looked, pending)),
+			"restore, delete after 0s", "restore, delete after 0s", "restore, delete after 0s",
+		},
+		{
+			"deleted at once, being deleted, not ours: nothing", atOnce(false), with(holding(1, 2), both(looked, pending, unmarked)),
+			nothing, nothing, nothing,
+		},
+		{
 			"deleted, without a mark: nothing", desire(plan.Deleted), with(holding(1, 2), both(looked, unmarked)),
 			nothing, nothing, nothing,
 		},
@@ -371,8 +393,12 @@ func TestTheTable(t *testing.T) {
 			nothing, nothing, nothing,
 		},
 		{
-			"released, being deleted: nothing", desire(plan.Released), with(holding(1, 2), both(looked, pending)),
+			"released, being deleted by others: nothing", desire(plan.Released), with(holding(1, 2), both(looked, pending)),
 			nothing, nothing, nothing,
+		},
+		{
+			"released, being deleted by us: restored, then the mark is taken off", desire(plan.Released), with(holding(1, 2), both(looked, pending, scheduled)),
+			`restore, describe "text"`, `restore, describe "text"`, `restore, describe "text"`,
 		},
 		{
 			"released, without a mark: nothing", desire(plan.Released), with(holding(1, 2), both(looked, unmarked)),

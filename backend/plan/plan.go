@@ -24,8 +24,10 @@
 //	withdrawn ours, enabled               disable, or schedule the deletion where that isn't possible
 //	deleted   absent                      nothing
 //	deleted   ours                        look, disable where needed, delete by the policy
+//	deleted   ours, being deleted         nothing, or delete at once if asked: restored before, where the service insists
 //	deleted   not ours                    nothing: forget it
 //	released  ours                        take the mark off
+//	released  ours, being deleted by us   restore, then take the mark off
 //	released  absent, not ours            nothing
 //
 // Order within a plan: the history comes before the pointer, so that a reader
@@ -87,6 +89,9 @@ type Desired struct {
 	// DeleteAfter is the recovery window when Deleted, or when Withdrawn at a
 	// service that can't disable. 0 deletes at once.
 	DeleteAfter time.Duration
+	// RestoreFirst is set when the service didn't delete at once what it was about to
+	// delete anyway.
+	RestoreFirst bool
 }
 
 // Observed is what a replica is, as last seen or made. It is stored with the
@@ -105,6 +110,8 @@ type Observed struct {
 	Description  string         `json:"description,omitempty"`
 	KMSKeyID     string         `json:"kms_key_id,omitempty"` // as the service names it; "" before it was read
 	DeletionTime time.Time      `json:"deletion_time,omitzero"`
+	// Scheduled is set while the remote is being deleted because we asked for it.
+	Scheduled bool `json:"scheduled,omitempty"`
 
 	// KeyAsked is the key that was asked for last, which the service may name in
 	// another way; Tags are those that we gave the secret.
@@ -257,7 +264,7 @@ func Make(want Desired, have Observed, can provider.Abilities, limits provider.L
 	case Deleted:
 		return deleted(want, have, can)
 	case Released:
-		return released(want, have)
+		return released(want, have, can)
 	default:
 		return Plan{Refusal: &provider.Error{Class: provider.ClassInternal, Message: "no plan for the presence " + string(want.Presence)}}
 	}
@@ -316,7 +323,7 @@ func deleted(want Desired, have Observed, can provider.Abilities) Plan {
 		return Plan{}
 	}
 	if have.State == provider.StatePendingDeletion {
-		return Plan{}
+		return deletedAtOnce(want, can)
 	}
 	var steps []Step
 	if can.Switches && have.State == provider.StateEnabled {
@@ -325,9 +332,32 @@ func deleted(want Desired, have Observed, can provider.Abilities) Plan {
 	return Plan{Steps: append(steps, Step{Action: Delete, After: want.DeleteAfter})}
 }
 
-func released(want Desired, have Observed) Plan {
-	if !have.Exists() || have.State == provider.StatePendingDeletion {
+// deletedAtOnce ends the wait of what is being deleted, if that is asked for.
+func deletedAtOnce(want Desired, can provider.Abilities) Plan {
+	switch {
+	case want.DeleteAfter > 0:
 		return Plan{}
+	case !want.RestoreFirst:
+		return Plan{Steps: []Step{{Action: Delete}}}
+	case !can.Restores:
+		return Plan{} // it is gone when its time comes
+	default:
+		return Plan{Steps: []Step{{Action: Restore, State: restored(can)}, {Action: Delete}}}
+	}
+}
+
+// restored is the state that a restored secret has.
+func restored(can provider.Abilities) provider.State {
+	if can.Switches {
+		return provider.StateDisabled
+	}
+	return provider.StateEnabled
+}
+
+func released(want Desired, have Observed, can provider.Abilities) Plan {
+	pending := have.State == provider.StatePendingDeletion
+	if !have.Exists() || pending && (!have.Scheduled || !can.Restores) {
+		return Plan{} // others want it gone
 	}
 	if !have.Looked {
 		return Plan{Look: true}
@@ -336,5 +366,10 @@ func released(want Desired, have Observed) Plan {
 		return Plan{}
 	}
 	text, _ := owner.Split(have.Description)
-	return Plan{Steps: []Step{{Action: SetDescription, Description: text}}}
+	unmarked := Step{Action: SetDescription, Description: text}
+	if pending {
+		// What is given up stays.
+		return Plan{Steps: []Step{{Action: Restore, State: restored(can)}, unmarked}}
+	}
+	return Plan{Steps: []Step{unmarked}}
 }

@@ -176,6 +176,7 @@ func (w *world) converge(steps int, crash bool) error {
 				return errBroken
 			}
 			steps--
+			atOnce := step.Action == plan.Delete && step.After == 0 && w.have.State == provider.StatePendingDeletion
 			id, err := w.perform(value, step)
 			if crash && steps == 0 {
 				w.have = before
@@ -190,6 +191,10 @@ func (w *world) converge(steps int, crash bool) error {
 				break
 			}
 			w.have = plan.Done(want, w.have, step, id)
+			if atOnce {
+				want.RestoreFirst = true
+				break
+			}
 		}
 	}
 	return errors.New("it doesn't settle")
@@ -329,7 +334,8 @@ func (w *world) settle() {
 			w.Fatalf("a withdrawn secret can be read: %+v", remote.Secret)
 		}
 	case plan.Deleted:
-		if exists && remote.State != provider.StatePendingDeletion {
+		_, mark := owner.Split(remote.Description)
+		if exists && (want.DeleteAfter == 0 && mark == want.Owner || remote.State != provider.StatePendingDeletion) {
 			w.Fatalf("a deleted secret is %s", remote.State)
 		}
 		w.buried(exists)

@@ -101,6 +101,7 @@ func Seen(s provider.Secret, versions []provider.Version, before Observed, servi
 		State: s.State, CloudManaged: s.CloudManaged,
 		Description: s.Description, KMSKeyID: s.KMSKeyID, DeletionTime: s.DeletionTime,
 		KeyAsked: before.KeyAsked, Tags: before.Tags, TagsInDoubt: before.TagsInDoubt, Unmarked: before.Unmarked,
+		Scheduled: before.Scheduled && s.State == provider.StatePendingDeletion,
 	}
 	if s.CloudManaged {
 		seen.Type = s.Type
@@ -171,12 +172,16 @@ func Done(want Desired, have Observed, step Step, id string) Observed {
 	case Disable:
 		next.State = provider.StateDisabled
 	case Restore:
-		next.State, next.DeletionTime, next.Looked = step.State, time.Time{}, false // as for Enable
+		next.State, next.DeletionTime, next.Scheduled, next.Looked = step.State, time.Time{}, false, false // as for Enable
 	case Delete:
-		if step.After == 0 {
+		switch {
+		case step.After > 0:
+			next.State, next.Scheduled = provider.StatePendingDeletion, true
+		case have.State == provider.StatePendingDeletion:
+			next.Known, next.Looked = false, false // not every service does that
+		default:
 			return Observed{Known: true, Looked: have.Looked}
 		}
-		next.State = provider.StatePendingDeletion
 	}
 	return next
 }
@@ -230,6 +235,7 @@ func (o Observed) HasUnknown() bool {
 // knows whether it took effect.
 func Doubtful(want Desired, have Observed, step Step, can provider.Abilities) Observed {
 	have.Known = false
+	have.Scheduled = have.Scheduled || step.Action == Delete && step.After > 0
 	switch {
 	case step.Action == Create && !can.ChangesTags:
 		// If it was made, then with these.
