@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/kvstore"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
 // completeDeletion ends a deletion that was broken off: the values go, if they
@@ -84,4 +86,30 @@ func (e *Engine) removalOf(ctx context.Context, s *Secret, ref string) (*Removal
 		return &Removal{Policy: DeleteScheduled, WindowDays: o.destination.windowDays(o.kind)}, nil
 	}
 	return &r.removal, nil
+}
+
+// shown is the state of a replica that is on its way out; "" for one that isn't.
+func (r *Removal) shown() State {
+	presence, _ := r.presence()
+	switch {
+	case r == nil:
+		return ""
+	case presence == plan.Released:
+		return StateReleasing
+	default:
+		return StateDeleting
+	}
+}
+
+// presence is what becomes of a replica that isn't wanted. Where nothing was
+// noted the remote stays: moving is not deleting.
+func (r *Removal) presence() (plan.Presence, time.Duration) {
+	switch {
+	case r == nil || r.Policy == DeleteRetain:
+		return plan.Released, 0
+	case r.Policy == DeleteForce:
+		return plan.Deleted, 0
+	default:
+		return plan.Deleted, provider.Days(r.WindowDays)
+	}
 }

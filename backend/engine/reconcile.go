@@ -393,29 +393,3 @@ func (e *Engine) readValue(ctx context.Context, c *convergence, s *Secret, r res
 	}
 	return nil
 }
-
-// shown is the state of a replica that is on its way out; "" for one that isn't.
-func (r *Removal) shown() State {
-	presence, _ := r.presence()
-	switch {
-	case r == nil:
-		return ""
-	case presence == plan.Released:
-		return StateReleasing
-	default:
-		return StateDeleting
-	}
-}
-
-// presence is what becomes of a replica that isn't wanted. Where nothing was
-// noted the remote stays: moving is not deleting.
-func (r *Removal) presence() (plan.Presence, time.Duration) {
-	switch {
-	case r == nil || r.Policy == DeleteRetain:
-		return plan.Released, 0
-	case r.Policy == DeleteForce:
-		return plan.Deleted, 0
-	default:
-		return plan.Deleted, provider.Days(r.WindowDays)
-	}
-}

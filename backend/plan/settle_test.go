@@ -335,7 +335,7 @@ func (w *world) settle() {
 		}
 	case plan.Deleted:
 		_, mark := owner.Split(remote.Description)
-		if exists && (want.DeleteAfter == 0 && mark == want.Owner || remote.State != provider.StatePendingDeletion) {
+		if exists && (want.DeleteAfter == 0 && mark == want.Owner && w.have.Looked || remote.State != provider.StatePendingDeletion) {
 			w.Fatalf("a deleted secret is %s", remote.State)
 		}
 		w.buried(exists)
