@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider/providertest"
 )
 
@@ -254,5 +255,89 @@ func (m *mount) awaitJob(id string) map[string]any {
 			m.t.Fatalf("the job goes on and on: %v\n%s", job, m.logs)
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// writtenElsewhere lets another cluster write a version to the remote secret.
+func writtenElsewhere(t *testing.T, region *providertest.Region, name, value string) {
+	t.Helper()
+	s, found := region.Secret(name)
+	if !found {
+		t.Fatalf("there is no remote secret %s", name)
+	}
+	next := providertest.StoredVersion{Version: provider.Version{ID: "v7"}, Value: provider.Text(value)}
+	for i, v := range s.Versions {
+		if v.ID == "SSM_Current" {
+			s.Versions[i].Value = next.Value
+		} else if slices.Contains(v.Labels, providertest.LabelCurrent) {
+			next.Labels, s.Versions[i].Labels = v.Labels, nil
+		}
+	}
+	s.Versions = append(s.Versions, next)
+	region.Seed(s)
+}
+
+func TestSomebodyDecidesAboutWhatAVerificationFoundAhead(t *testing.T) {
+	for name, model := range map[string]providertest.Model{"a pointer": providertest.Overwriting(), "labels": providertest.LabelMoving()} {
+		for take, want := range map[string]string{"vault": "ours", "remote": "theirs"} {
+			t.Run(take+" wins with "+name, func(t *testing.T) {
+				m, region := newMount(t, model)
+				m.write("secrets/a", map[string]any{"value": "ours", "destinations": "memory/main"})
+				m.await("a", "in_sync")
+				m.awaitSettled()
+				writtenElsewhere(t, region, "a", "theirs")
+				if got := m.write("verify/a", nil).Data["result"]; got != "drifted" {
+					t.Fatalf("the verification says %v", got)
+				}
+				m.write("resume/a", map[string]any{"take": take})
+				m.await("a", "in_sync")
+				if got, value := current(t, region, "a"), m.read("secrets/a").Data["value"]; got != want || value != want {
+					t.Errorf("readers get %q and Vault has %q, want %q", got, value, want)
+				}
+				m.write("secrets/a", map[string]any{"value": "next"})
+				m.await("a", "in_sync")
+				m.awaitSettled()
+				if got := current(t, region, "a"); got != "next" {
+					t.Errorf("readers get %q after the next write", got)
+				}
+				if got := m.write("verify/a", nil).Data["result"]; got != "in_sync" {
+					t.Errorf("afterwards the verification says %v", got)
+				}
+			})
+		}
+	}
+}
+
+func TestNoValueIsTakenFromWhatIsNotOurs(t *testing.T) {
+	m, region, _ := aheadMount(t, providertest.LabelMoving(), nil)
+	m.write("secrets/a", map[string]any{"value": "after", "wait": 2})
+	m.await("a", "blocked")
+	theirs, _ := region.Secret("a")
+	theirs.Description = "somebody else's"
+	region.Seed(theirs)
+	if text := m.refuse("resume/a", map[string]any{"take": "remote"}); !strings.Contains(text, "import/memory/main") {
+		t.Errorf("the refusal doesn't say what to do: %s", text)
+	}
+	if got := m.read("secrets/a").Data["value"]; got != "after" {
+		t.Errorf("Vault has %v", got)
+	}
+}
+
+func TestADecisionAboutWhatWasDeletedAtTheCloudMeanwhile(t *testing.T) {
+	for _, service := range services {
+		t.Run(service.name, func(t *testing.T) {
+			m, region, _ := aheadMount(t, service.model, service.settings)
+			m.write("secrets/a", map[string]any{"value": "after", "wait": 2})
+			m.await("a", "blocked")
+			region.Remove("a")
+			if text := m.refuse("resume/a", map[string]any{"take": "remote"}); !strings.Contains(text, "take=vault") {
+				t.Errorf("the refusal doesn't say what to do: %s", text)
+			}
+			m.write("resume/a", map[string]any{"take": "vault"})
+			m.await("a", "in_sync")
+			if got := current(t, region, "a"); got != "after" {
+				t.Errorf("readers get %q", got)
+			}
+		})
 	}
 }

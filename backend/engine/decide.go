@@ -106,7 +106,7 @@ func (e *Engine) compareAll(ctx context.Context, d Decision) ([]comparison, erro
 	var found []comparison
 	for _, slot := range s.slots() {
 		replica := s.Replicas[slot]
-		if d.Destination != "" && slotRef(slot) != d.Destination || replica.Refused != nil || replica.Term == e.term && !replica.Ahead {
+		if d.Destination != "" && slotRef(slot) != d.Destination || replica.Refused != nil || replica.Term == e.term && !replica.isAhead() {
 			continue
 		}
 		f, err := e.compareOne(ctx, s, slot)
@@ -143,8 +143,8 @@ func (e *Engine) compareOne(ctx context.Context, s *Secret, slot string) (compar
 	}
 	f.seen = f.c.have
 	f.c.remembered = &replica.Observed
-	if replica.Ahead {
-		f.ahead = f.seen.Exists()
+	if replica.isAhead() {
+		f.ahead = true // also if the remote is gone by now
 		return f, nil
 	}
 	before := replica.Observed
@@ -165,6 +165,13 @@ func isRefusal(err error) bool {
 // takeRemote makes what readers of a remote get a new version in Vault, unless its
 // newest is that, and notes in f that the remote holds it.
 func (e *Engine) takeRemote(ctx context.Context, d Decision, f *comparison) (uint64, error) {
+	if !f.seen.Exists() {
+		return 0, Refusef("the remote secret %q at %s isn't there any more, so it has no value to take; take=vault makes it anew", f.c.name, f.slot)
+	}
+	if f.seen.CloudManaged || f.seen.Owner() != f.c.want.Owner {
+		return 0, Refusef("the remote secret %q at %s isn't this secret's any more: it doesn't carry its mark; take it over with import/%s match=%s adopt=true, or send Vault's value under another remote_name",
+			f.c.name, f.slot, slotRef(f.slot), f.c.name)
+	}
 	id := f.seen.ReadersGet(f.c.want.PointerID)
 	if id == "" {
 		return 0, Refusef("the remote secret %q at %s has no version that could be taken", f.c.name, f.slot)
@@ -280,7 +287,7 @@ func (e *Engine) settleDecision(ctx context.Context, d Decision, found []compari
 	var ahead []string
 	for _, f := range found {
 		replica := s.Replicas[f.slot]
-		if replica == nil || replica.RemoteName != f.c.name || replica.Term == e.term && !replica.Ahead {
+		if replica == nil || replica.RemoteName != f.c.name || replica.Term == e.term && !replica.isAhead() {
 			continue // gone, renamed or settled meanwhile
 		}
 		replica.Term = e.term
@@ -288,7 +295,7 @@ func (e *Engine) settleDecision(ctx context.Context, d Decision, found []compari
 			continue
 		}
 		ahead = append(ahead, f.slot)
-		replica.Ahead, replica.Undecided, replica.Failure, replica.State = false, false, nil, StatePending
+		replica.Ahead, replica.Undecided, replica.Failure, replica.Drift, replica.State = false, false, nil, nil, StatePending
 		replica.Observed = f.seen
 		replica.Observed.Looked = false
 		replica.Observed.Known = d.Take == TakeRemote && f.seen.Current.Digest != ""
@@ -330,7 +337,7 @@ func (e *Engine) undecided(ctx context.Context) ([]string, error) {
 			continue
 		}
 		for _, replica := range s.Replicas {
-			if replica.Ahead {
+			if replica.isAhead() {
 				names = append(names, name)
 				break
 			}

@@ -56,6 +56,12 @@ func isAhead(err error) (is, sure bool) {
 	return true, ahead.sure
 }
 
+// isAhead tells whether the remote was found ahead of Vault, by a convergence or by
+// a verification, and nobody has decided about it yet.
+func (r *Replica) isAhead() bool {
+	return r.Ahead || r.Drift != nil && plan.Finds(r.Drift.Findings, plan.DriftAhead)
+}
+
 func (c *convergence) ahead(what string, sure bool) error {
 	return &aheadError{sure: sure, message: fmt.Sprintf(
 		"%s: Vault's storage was set back, as by a restored snapshot or a cloned cluster, or somebody else wrote to the remote secret; nothing is changed there until you decide. "+
