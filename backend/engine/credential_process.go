@@ -40,6 +40,8 @@ type credentialRun struct {
 	stored CredentialProgress // as it is in storage
 	began  CredentialProgress // as it was before
 
+	generation uint64 // as of which it was loaded
+
 	untried bool // it is sure that no creation was sent
 	initial sensitive.String
 	later   time.Duration // when to look again at what the cloud is at work on; 0 for not
@@ -84,7 +86,7 @@ func (e *Engine) processCredential(r *replicator, queued, name string) {
 		return
 	}
 	ctx, calls := traced(e.pausable(quota.WithLane(r.ctx, r.queue.lane(queued)), r, ""))
-	run, err := e.runCredential(ctx, o, name, work)
+	run, err := e.runCredential(ctx, o, name)
 	tried := err
 	if errors.Is(err, errPaused) {
 		tried = nil // there was no call
@@ -99,15 +101,15 @@ func (e *Engine) processCredential(r *replicator, queued, name string) {
 	if len(calls.ids) > 0 {
 		run.c.Progress.RequestIDs = calls.ids
 	}
-	if err := e.endCredentialRun(r, queued, run, work.generation, err); err != nil && r.ctx.Err() == nil {
+	if err := e.endCredentialRun(r, queued, run, err); err != nil && r.ctx.Err() == nil {
 		e.retryCredential(r, queued, name, err)
 	}
 }
 
 // runCredential loads a credential and works on it. Without a run the credential is
 // gone or can't be read.
-func (e *Engine) runCredential(ctx context.Context, o *opened, name string, work credentialWork) (*credentialRun, error) {
-	c, err := e.loadSettledCredential(ctx, name)
+func (e *Engine) runCredential(ctx context.Context, o *opened, name string) (*credentialRun, error) {
+	c, work, err := e.loadSettledCredential(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +124,7 @@ func (e *Engine) runCredential(ctx context.Context, o *opened, name string, work
 	run := &credentialRun{
 		e: e, o: o, issuer: provider.IssuerOf(o.remote), product: product, mark: e.credentialOwner(name),
 		c: c, stored: c.clone().Progress, began: c.clone().Progress, untried: work.untried, initial: work.initial, admitted: work.admitted,
-		pass: !time.Now().Before(work.nextPass),
+		generation: work.generation, pass: !time.Now().Before(work.nextPass),
 	}
 	if run.issuer == nil {
 		return nil, &provider.Error{Class: provider.ClassInternal, Message: o.kind.Title + " makes no credentials in this version of the plugin"}
@@ -131,10 +133,14 @@ func (e *Engine) runCredential(ctx context.Context, o *opened, name string, work
 	return run, err
 }
 
-// loadSettledCredential waits for the end of a change that is under way.
-func (e *Engine) loadSettledCredential(ctx context.Context, name string) (*ManagedCredential, error) {
+// loadSettledCredential waits for the end of a change that is under way, and returns
+// what is known as of it: whoever takes up a new record at the start mustn't miss
+// the initial credentials that come with it.
+func (e *Engine) loadSettledCredential(ctx context.Context, name string) (*ManagedCredential, credentialWork, error) {
 	defer e.credentials.lock(name)()
-	return e.loadCredential(ctx, name)
+	c, err := e.loadCredential(ctx, name)
+	work, _ := e.credentials.snapshot(name)
+	return c, work, err
 }
 
 // converge makes the cloud have what is stored. With a nil error everything is as
@@ -183,8 +189,8 @@ func (p CredentialProgress) same(other CredentialProgress) bool {
 }
 
 // endCredentialRun stores the outcome of a run and says when the next is due.
-func (e *Engine) endCredentialRun(r *replicator, queued string, run *credentialRun, generation uint64, cause error) error {
-	c := run.c
+func (e *Engine) endCredentialRun(r *replicator, queued string, run *credentialRun, cause error) error {
+	c, generation := run.c, run.generation
 	if cause != nil && run.e.isStorageFailure(cause) {
 		return cause
 	}
@@ -195,7 +201,7 @@ func (e *Engine) endCredentialRun(r *replicator, queued string, run *credentialR
 		r.backoff.forget(queued)
 		e.credentials.report(c.Name, func(w *credentialWork) {
 			w.state, w.settled, w.failure, w.nextRetry = StatePaused, generation, nil, time.Time{}
-			w.untried, w.initial = run.untried, run.initial
+			run.handBack(w)
 		})
 		return run.save(r.ctx)
 	}
@@ -208,7 +214,8 @@ func (e *Engine) endCredentialRun(r *replicator, queued string, run *credentialR
 	done := cause == nil && run.later == 0
 	e.credentials.report(c.Name, func(w *credentialWork) {
 		w.state, w.failure = c.Progress.State, c.Progress.Failure
-		w.untried, w.initial, w.admitted = run.untried, run.initial, run.admitted
+		run.handBack(w)
+		w.admitted = run.admitted
 		if run.later == 0 {
 			w.looks = 0
 		}
@@ -222,6 +229,17 @@ func (e *Engine) endCredentialRun(r *replicator, queued string, run *credentialR
 	r.backoff.forget(queued)
 	e.queueNext(r, queued, run, cause)
 	return nil
+}
+
+// handBack keeps what the next run needs. What came with a later change isn't this
+// run's to take away, unless the credential is made and nobody needs it.
+func (run *credentialRun) handBack(w *credentialWork) {
+	if w.generation == run.generation {
+		w.untried = run.untried
+	}
+	if w.generation == run.generation || run.c.Progress.Made {
+		w.initial = run.initial
+	}
 }
 
 // queueNext says when a credential is worked on again.
