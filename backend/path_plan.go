@@ -97,8 +97,11 @@ one learns whether it equals the one that is there.`),
 func (b *backend) destinationPlanPath(kind provider.Kind) *framework.Path {
 	suffix := kind.Type + "-destination"
 	fields := destinationFields(kind)
-	delete(fields, fieldMaxRequestsPerSecond) // these change no replica
-	delete(fields, fieldDisabled)
+	for _, changesNoReplica := range []string{
+		fieldMaxRequestsPerSecond, fieldMaxDeletionsPerHour, fieldDisabled, fieldPaused, fieldVerificationsPerHour, fieldVerifyValues,
+	} {
+		delete(fields, changesNoReplica)
+	}
 	fields[fieldName] = &framework.FieldSchema{Type: framework.TypeString, Description: "Name of the destination."}
 	fields[fieldAfter] = &framework.FieldSchema{Type: framework.TypeString, Description: "Plan secrets after this one; the next of the page before."}
 	fields[fieldLimit] = &framework.FieldSchema{Type: framework.TypeInt, Default: defaultLimit, Description: "How many secrets to look at, up to 1000. Defaults to 100."}
