@@ -171,8 +171,11 @@ func CheckCredentialName(name string) error {
 // credentialOwner is how credentials are marked; no secret is marked so that can
 // be written.
 func (e *Engine) credentialOwner(name string) owner.Mark {
-	return owner.For(e.mount.ID, "managed:"+name)
+	return owner.For(e.mount.ID, managedMark+name)
 }
+
+// managedMark is before the name of a managed credential in its mark.
+const managedMark = "managed:"
 
 // remote is the name of the credential at the cloud, "" if it isn't known yet.
 func (c *ManagedCredential) remote(product provider.CredentialProduct) string {

@@ -283,8 +283,10 @@ func (it *importItem) incarnation() (int, error) {
 		return have, nil
 	}
 	for slot, replica := range it.before.Replicas {
-		if slotRef(slot) != it.Destination && replica.Observed.Exists() {
-			return 0, verdictf(importRefused, "its version ids look like those of this mount, and secret %q has replicas elsewhere with such ids; import it under another name", it.secret)
+		// Elsewhere versions that were destroyed would no longer be recognised.
+		other := it.e.replicators.get(slotRef(slot))
+		if other != nil && slotRef(slot) != it.Destination && replica.Observed.Exists() && other.current.Load().abilities.DeletesVersions {
+			return 0, verdictf(importRefused, "its version ids look like those of this mount, and secret %q has a replica at %s with such ids; import it under another name", it.secret, slotRef(slot))
 		}
 	}
 	return taken + 1, nil

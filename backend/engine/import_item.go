@@ -172,6 +172,9 @@ func (it *importItem) alreadyOurs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if it.remote.CloudManaged {
+		return verdictf(importSkipped, "it is %s of this mount, whose value the cloud makes", it.remote.SecretName)
+	}
 	replica := s.Replicas[s.named(it.Destination, it.remoteName)]
 	if replica != nil && replica.AdoptedBy == it.job {
 		return verdict{result: adoptDone}

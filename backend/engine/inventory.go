@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
@@ -228,7 +229,8 @@ func (e *Engine) owned(ctx context.Context, o *opened, row provider.Secret) Remo
 	case s.Mark.Mount == e.mount.ID:
 		s.Owner = RemoteOurs
 		if !s.InVault || owner.For(e.mount.ID, s.SecretName) != s.Mark {
-			s.InVault, s.SecretName = false, s.Mark.SecretName()
+			s.SecretName = s.Mark.SecretName()
+			s.InVault = e.isCredentialAt(ctx, o, s)
 		}
 	case !s.Mark.IsZero():
 		s.Owner, s.SecretName, s.InVault = RemoteAnotherMount, s.Mark.SecretName(), false
@@ -238,6 +240,17 @@ func (e *Engine) owned(ctx context.Context, o *opened, row provider.Secret) Remo
 		s.Owner = RemoteUnmanaged
 	}
 	return s
+}
+
+// isCredentialAt tells whether a marked remote secret is a managed credential that
+// Vault has.
+func (e *Engine) isCredentialAt(ctx context.Context, o *opened, s RemoteSecret) bool {
+	name, managed := strings.CutPrefix(s.Mark.SecretName(), managedMark)
+	if !managed {
+		return false
+	}
+	c, err := e.loadCredential(ctx, name)
+	return err == nil && c != nil && c.Destination == o.destination.Ref() && firstSet(c.Progress.RemoteName, c.RemoteName) == s.Name
 }
 
 // Tombstone tells whether the secret is only there to be restored.
