@@ -5,6 +5,7 @@ package backend
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,6 +17,7 @@ import (
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/engine"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
 // handler serves one operation of a path with the mount's engine. A
@@ -45,8 +47,27 @@ func (b *backend) operation(h handler, parameters ...string) framework.Operation
 		if errors.As(err, &refusal) {
 			return refused(refusal)
 		}
+		var remote *engine.RemoteError
+		if errors.As(err, &remote) {
+			return notAnswered(remote)
+		}
 		return resp, err
 	}
+}
+
+// notAnswered is a refusal, or a 503 where trying again may help, which clients do
+// by themselves.
+func notAnswered(err *engine.RemoteError) (*logical.Response, error) {
+	if class := err.Class; class != provider.ClassUnavailable && class != provider.ClassThrottled && class != provider.ClassInternal {
+		return refused(err)
+	}
+	body, encoding := json.Marshal(map[string]any{"errors": []string{err.Error()}})
+	if encoding != nil {
+		return nil, encoding
+	}
+	return &logical.Response{Data: map[string]any{
+		logical.HTTPContentType: "application/json", logical.HTTPRawBody: body, logical.HTTPStatusCode: http.StatusServiceUnavailable,
+	}}, nil
 }
 
 // none says that an operation takes no parameters.

@@ -254,26 +254,27 @@ func TestARefusedManagedCredentialSaysWhatToDo(t *testing.T) {
 			data map[string]any
 			want []string
 		}{
-			"a destination that isn't there":     {"managed/a", issued(map[string]any{"destination": "memory/none"}), []string{"doesn't exist"}},
-			"a product that there isn't":         {"managed/a", issued(map[string]any{"product": "x"}), []string{"Database", "Imported", "Key"}},
-			"no product":                         {"managed/a", map[string]any{"destination": "memory/main"}, []string{"product", "managed-products"}},
-			"a field of another product":         {"managed/a", map[string]any{"destination": "memory/main", "product": "key", "user_name_prefix": "x"}, []string{"user_name_prefix is no parameter of product Key"}},
-			"a required field that is missing":   {"managed/a", map[string]any{"destination": "memory/main", "product": "database", "instance_id": "i"}, []string{"user_name_prefix"}},
-			"no instance":                        {"managed/a", map[string]any{"destination": "memory/main", "product": "database", "user_name_prefix": "x"}, []string{"instance_id"}},
-			"initial credentials not wanted":     {"managed/a", issued(map[string]any{"initial_credentials": map[string]any{"a": "canary-x"}}), []string{"no initial_credentials"}},
-			"a time without zone":                {"managed/a", issued(map[string]any{"rotation_begin_time": "2030-01-01 03:00:00"}), []string{"RFC 3339"}},
-			"a frequency that is none":           {"managed/a", issued(map[string]any{"rotation_frequency": "often"}), []string{"rotation_frequency"}},
-			"a schedule that is too long":        {"managed/a", issued(map[string]any{"enable_rotation": true, "rotation_frequency": 400}), []string{"365 days"}},
-			"a reserved segment":                 {"managed/a/rotate/b", issued(nil), []string{"rotate", "reserved"}},
-			"the name of a secret":               {"managed/a", issued(map[string]any{"remote_name": "taken"}), []string{"secret \"taken\""}},
-			"the name of another":                {"managed/a", issued(map[string]any{"remote_name": "there"}), []string{"managed credential \"there\""}},
-			"a secret that is in use":            {"managed/a", issued(map[string]any{"replicate_to": "taken"}), []string{"there already"}},
-			"a secret that another is passed to": {"managed/a", issued(map[string]any{"replicate_to": "copy"}), []string{"copy"}},
-			"another instance later":             {"managed/there", map[string]any{"instance_id": "db-2"}, []string{"instance_id can't be changed", "write another"}},
-			"other privileges later":             {"managed/there", map[string]any{"privileges": "x"}, []string{"privileges can't be changed"}},
-			"a poll that is too often":           {"managed/there", map[string]any{"poll_interval": 1}, []string{"10s"}},
-			"a rotation of what isn't there":     {"managed/none/rotate", nil, []string{"doesn't exist"}},
-			"an unknown parameter":               {"managed/a", issued(map[string]any{"nonsense": 1}), []string{"nonsense"}},
+			"a destination that isn't there":         {"managed/a", issued(map[string]any{"destination": "memory/none"}), []string{"doesn't exist"}},
+			"a product that there isn't":             {"managed/a", issued(map[string]any{"product": "x"}), []string{"Database", "Imported", "Key"}},
+			"no product":                             {"managed/a", map[string]any{"destination": "memory/main"}, []string{"product", "managed-products"}},
+			"a secret with the name of a credential": {"secrets/there", map[string]any{"value": "x", "destinations": "memory/main"}, []string{"managed credential \"there\""}},
+			"a field of another product":             {"managed/a", map[string]any{"destination": "memory/main", "product": "key", "user_name_prefix": "x"}, []string{"user_name_prefix is no parameter of product Key"}},
+			"a required field that is missing":       {"managed/a", map[string]any{"destination": "memory/main", "product": "database", "instance_id": "i"}, []string{"user_name_prefix"}},
+			"no instance":                            {"managed/a", map[string]any{"destination": "memory/main", "product": "database", "user_name_prefix": "x"}, []string{"instance_id"}},
+			"initial credentials not wanted":         {"managed/a", issued(map[string]any{"initial_credentials": map[string]any{"a": "canary-x"}}), []string{"no initial_credentials"}},
+			"a time without zone":                    {"managed/a", issued(map[string]any{"rotation_begin_time": "2030-01-01 03:00:00"}), []string{"RFC 3339"}},
+			"a frequency that is none":               {"managed/a", issued(map[string]any{"rotation_frequency": "often"}), []string{"rotation_frequency"}},
+			"a schedule that is too long":            {"managed/a", issued(map[string]any{"enable_rotation": true, "rotation_frequency": 400}), []string{"365 days"}},
+			"a reserved segment":                     {"managed/a/rotate/b", issued(nil), []string{"rotate", "reserved"}},
+			"the name of a secret":                   {"managed/a", issued(map[string]any{"remote_name": "taken"}), []string{"secret \"taken\""}},
+			"the name of another":                    {"managed/a", issued(map[string]any{"remote_name": "there"}), []string{"managed credential \"there\""}},
+			"a secret that is in use":                {"managed/a", issued(map[string]any{"replicate_to": "taken"}), []string{"there already"}},
+			"a secret that another is passed to":     {"managed/a", issued(map[string]any{"replicate_to": "copy"}), []string{"copy"}},
+			"another instance later":                 {"managed/there", map[string]any{"instance_id": "db-2"}, []string{"instance_id can't be changed", "write another"}},
+			"other privileges later":                 {"managed/there", map[string]any{"privileges": "x"}, []string{"privileges can't be changed"}},
+			"a poll that is too often":               {"managed/there", map[string]any{"poll_interval": 1}, []string{"10s"}},
+			"a rotation of what isn't there":         {"managed/none/rotate", nil, []string{"doesn't exist"}},
+			"an unknown parameter":                   {"managed/a", issued(map[string]any{"nonsense": 1}), []string{"nonsense"}},
 		} {
 			text := m.refuse(c.path, c.data)
 			for _, part := range c.want {
@@ -528,6 +529,32 @@ func TestTheBrakeHoldsDeletionsOfManagedCredentials(t *testing.T) {
 		time.Sleep(time.Minute)
 		if m.read("managed/b") != nil || m.read("managed/c").Data["state"] != "ready" {
 			t.Errorf("left are %v and %v", m.read("managed/b"), m.read("managed/c"))
+		}
+	})
+}
+
+func TestAReadThatTheCloudDoesntAnswerSaysWhetherToTryAgain(t *testing.T) {
+	onMount(t, providertest.LabelMoving(), func(t *testing.T, m *mount, region *providertest.Region) {
+		m.write("managed/db", issued(nil))
+		if found := m.must(logical.ReadOperation, "lookup/memory/main", map[string]any{"remote_name": "db"}).Data; flag(found["free"]) || found["credential"] != "db" {
+			t.Errorf("its remote name is told to be %v", found)
+		}
+		for class, status := range map[provider.Class]int{
+			provider.ClassUnavailable: 503, provider.ClassThrottled: 503, provider.ClassPermission: 400, provider.ClassNotFound: 400,
+		} {
+			region.Before(providertest.Always(providertest.OpReadCredential, providertest.Failure(class)))
+			resp, err := m.do(logical.ReadOperation, "managed/db/credentials", nil)
+			got, text := 400, ""
+			if err == nil && resp != nil {
+				code, _ := resp.Data[logical.HTTPStatusCode].(int)
+				body, _ := resp.Data[logical.HTTPRawBody].([]byte)
+				got, text = code, string(body)
+			} else if resp.IsError() {
+				text = resp.Error().Error()
+			}
+			if got != status || !containsAll(text, "db", string(class), "memory/main") {
+				t.Errorf("%s is answered with %d: %s", class, got, text)
+			}
 		}
 	})
 }

@@ -42,7 +42,8 @@ func (b *backend) lookupPaths() []*framework.Path {
 
 var lookupFields = map[string]*framework.FieldSchema{
 	fieldRemoteName: field(framework.TypeString, "The remote name that was asked for."),
-	"free":          field(framework.TypeBool, "Whether no secret of this mount has the name."),
+	"free":          field(framework.TypeBool, "Whether nothing of this mount has the name."),
+	"credential":    field(framework.TypeString, "The managed credential that has the name; missing if none has."),
 	fieldSecret:     field(framework.TypeString, "The secret that has the name; missing if it is free."),
 	"key":           field(framework.TypeString, "The key of the secret's data, if the replica is of one key."),
 	"former":        field(framework.TypeBool, "Whether the replica is on its way out under this name."),
@@ -80,7 +81,10 @@ func lookUp(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framew
 }
 
 func encodeHolding(h *engine.Holding, to map[string]any) {
-	to[fieldRemoteName], to["free"] = h.RemoteName, h.Secret == ""
+	to[fieldRemoteName], to["free"] = h.RemoteName, h.Secret == "" && h.Credential == ""
+	if h.Credential != "" {
+		to["credential"] = h.Credential
+	}
 	if h.Illegal != "" {
 		to["reason"] = h.Illegal
 	}

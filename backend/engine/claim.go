@@ -188,6 +188,9 @@ func (e *Engine) reserve(ctx context.Context, secret string, c claimed) (claimed
 	if holder != "" && holder != secret {
 		return c, Refusef("destination %s: the remote name %q is taken by secret %q; set remote_name to another name", c.ref, c.remoteName, holder)
 	}
+	if credential := e.credentials.holding(c.ref, c.remoteName); credential != "" {
+		return c, Refusef("destination %s: the remote name %q is taken by managed credential %q; set remote_name to another name", c.ref, c.remoteName, credential)
+	}
 	e.claiming.Store(id, secret)
 	return c, nil
 }

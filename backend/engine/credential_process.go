@@ -216,6 +216,7 @@ func (e *Engine) endCredentialRun(r *replicator, queued string, run *credentialR
 		w.state, w.failure = c.Progress.State, c.Progress.Failure
 		run.handBack(w)
 		w.admitted = run.admitted
+		w.remote = firstSet(c.Progress.RemoteName, c.RemoteName)
 		if run.later == 0 {
 			w.looks = 0
 		}

@@ -159,10 +159,20 @@ func works(read CredentialRead, product provider.CredentialProduct) string {
 	return "A rotation is under way. This is the value that the cloud gives readers now; read again when it is over."
 }
 
+// RemoteError says that the cloud didn't answer a question as hoped for. Its text is
+// for the caller and free of secrets.
+type RemoteError struct {
+	Class   provider.Class
+	message string
+}
+
+func (e *RemoteError) Error() string { return e.message }
+
 // describeReading says what failed.
 func describeReading(c madeCredential, err error) error {
 	class := provider.ClassOf(err)
-	return Refusef("managed credential %q can't be read from destination %s: %v (class %s); %s", c.Name, c.Destination, err, class, CredentialAction(class))
+	return &RemoteError{class, fmt.Sprintf("managed credential %q can't be read from destination %s: %v (class %s); %s",
+		c.Name, c.Destination, err, class, CredentialAction(class))}
 }
 
 // CredentialAction is what a person does about an error of that class that a
@@ -275,7 +285,7 @@ func (e *Engine) CredentialProducts(ctx context.Context, ref string) (known []pr
 	supported, err = issuer.Products(quota.WithLane(ctx, quota.People))
 	if err != nil {
 		class := provider.ClassOf(err)
-		return nil, nil, Refusef("destination %s doesn't tell its products: %v (class %s); %s", ref, err, class, CredentialAction(class))
+		return nil, nil, &RemoteError{class, fmt.Sprintf("destination %s doesn't tell its products: %v (class %s); %s", ref, err, class, CredentialAction(class))}
 	}
 	slices.Sort(supported)
 	return o.kind.Credentials, slices.Compact(supported), nil

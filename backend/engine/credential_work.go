@@ -40,6 +40,7 @@ type credentials struct {
 // credentialWork is the work on one credential.
 type credentialWork struct {
 	destination string
+	remote      string // its name there, "" if it isn't known
 	state       State
 	passes      bool // is passed on to a secret
 	// generation grows with each request that changes the credential, settled is
@@ -119,7 +120,21 @@ func (cs *credentials) openLocked(c *ManagedCredential) *credentialWork {
 		cs.byName[c.Name] = w
 	}
 	w.destination, w.passes = c.Destination, c.ReplicateTo != ""
+	w.remote = firstSet(c.Progress.RemoteName, c.RemoteName)
 	return w
+}
+
+// holding is the credential that has a remote name at a destination, as far as is
+// known; "" if none has.
+func (cs *credentials) holding(ref, remoteName string) string {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for name, w := range cs.byName {
+		if w.destination == ref && w.remote == remoteName {
+			return name
+		}
+	}
+	return ""
 }
 
 func (cs *credentials) tellLocked(w *credentialWork) {

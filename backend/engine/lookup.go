@@ -19,9 +19,11 @@ type Holding struct {
 	Illegal    string // why no secret there can have the name; "" if one can
 
 	Secret string // that holds the name; "" if it is free
-	Key    string // of the secret's data, for the replica of one key
-	Former bool   // the replica is on its way out under this name
-	State  State  // of the replica
+	// Credential is the managed credential that holds the name, "" if none does.
+	Credential string
+	Key        string // of the secret's data, for the replica of one key
+	Former     bool   // the replica is on its way out under this name
+	State      State  // of the replica
 }
 
 // Lookup tells which secret a remote name belongs to at a destination, by the
@@ -31,7 +33,7 @@ func (e *Engine) Lookup(ctx context.Context, ref, remoteName string) (*Holding, 
 	if err != nil {
 		return nil, err
 	}
-	holding := &Holding{RemoteName: remoteName}
+	holding := &Holding{RemoteName: remoteName, Credential: e.credentials.holding(ref, remoteName)}
 	if err := o.kind.Limits.Name.Check(remoteName); err != nil {
 		holding.Illegal = err.Error()
 	}

@@ -59,7 +59,7 @@ func passesOnManaged(name string) []request {
 // have no part in them.
 func checkManagedPolicies(t *testing.T, r harness.Replication) {
 	t.Helper()
-	const own, new, theirs = "team-a/orders", "team-a/new", "team-b/orders"
+	const own, fresh, theirs = "team-a/orders", "team-a/new", "team-b/orders"
 	for _, name := range []string{own, theirs, "team-a"} {
 		r.Vault.Write("managed/"+name, account("remote_name", harness.Tencent.RemoteName(name)+"-account"))
 	}
@@ -79,7 +79,7 @@ func checkManagedPolicies(t *testing.T, r harness.Replication) {
 	}{
 		{"managed-reader", team, slices.Concat(readsManaged(own), looksAtManaged(own), listed), slices.Concat(rotatesManaged(own), createsManaged(own), passesOnManaged(own), foreign)},
 		{"managed-rotator", team, slices.Concat(rotatesManaged(own), watchesManaged(own), looksAtManaged(own), listed), slices.Concat(values, createsManaged(own), foreign)},
-		{"managed-creator", team, slices.Concat(createsManaged(new), watchesManaged(own), looksAtManaged(own), listed), slices.Concat(values, rotatesManaged(own), foreign)},
+		{"managed-creator", team, slices.Concat(createsManaged(fresh), watchesManaged(own), looksAtManaged(own), listed), slices.Concat(values, rotatesManaged(own), foreign)},
 		{"auditor", nil, []request{may(list, "managed", nil), may(list, "managed/team-b", nil)}, slices.Concat(values, rotatesManaged(own), createsManaged(own))},
 		{"platform-operator", nil, []request{may(list, "managed", nil)}, slices.Concat(values, rotatesManaged(own), createsManaged(own))},
 		{"team-writer", team, nil, slices.Concat(values, rotatesManaged(own), createsManaged(own), looksAtManaged(own), foreign)},

@@ -20,13 +20,14 @@ import (
 
 // issuing is a managed credential at one cloud, and how to disturb its making.
 type issuing struct {
-	service   harness.Service
-	arguments []string // of vault write, besides destination and schedule
-	days      string   // of the schedule
-	creation  string   // call that makes it
-	creating  string   // work that makes it, "" where the call does
-	rotation  string   // call that rotates it
-	rotating  string   // work that rotates it
+	service harness.Service
+	// arguments are those of vault write, besides destination and schedule.
+	arguments []string
+	days      string // of the schedule
+	creation  string // call that makes it
+	creating  string // work that makes it, "" where the call does
+	rotation  string // call that rotates it
+	rotating  string // work that rotates it
 }
 
 // issuings are one product of each cloud.
@@ -120,7 +121,7 @@ func TestACredentialIsManagedAtEachCloud(t *testing.T) {
 			}
 			days := at.days + "0"
 			v.CLI("write", "cloudsync/managed/"+name+"/rotation", "rotation_frequency="+days)
-			if got := v.Read("managed/" + name + "/rotation").Data; got["rotation_frequency"] != days || got["enable_rotation"] != true {
+			if got := v.Read("managed/" + name + "/rotation").Data; got["rotation_frequency"] != days || got["enable_rotation"] != any(true) {
 				t.Errorf("the schedule is %v", got)
 			}
 			if history, _ := v.Read("managed/" + name + "/history").Data["versions"].([]any); len(history) < 2 {
