@@ -112,12 +112,12 @@ func (t rotationTask) status(answer *kms.DescribeSecretResponse, now time.Time) 
 	failed := answer.AutomaticRotation == rotationInvalid && (!t.invalid || parseTime(answer.UpdateTime).After(t.asked))
 	switch {
 	case failed:
-		return provider.TaskStatus{State: provider.TaskFailed, Code: rotationInvalid, Message: adviceRotation}
+		return provider.TaskStatus{State: provider.TaskFailed, Message: adviceRotation}
 	case !parseTime(answer.LastRotationDate).Equal(t.last):
 		return provider.TaskStatus{State: provider.TaskSucceeded} // it was taken for one that was under way
 	case now.Sub(t.asked) >= longestRotation:
 		return provider.TaskStatus{
-			State: provider.TaskFailed, Code: answer.AutomaticRotation,
+			State:   provider.TaskFailed,
 			Message: "the service took the rotation and has made no new version within " + longestRotation.String() + "; " + adviceRotation,
 		}
 	}
