@@ -10,9 +10,11 @@ import (
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
 
-// adviceRotation is said of a rotation that failed. The API has no word for why.
-const adviceRotation = "the cloud couldn't rotate the credential and has stopped its schedule (AutomaticRotation Invalid); " +
-	"the event Secret:RotateSecret:Failure in CloudMonitor says why; mend that, then rotate it or set its schedule again"
+// What is said of a rotation that failed. The API has no word for why.
+const (
+	adviceMonitor  = "the event Secret:RotateSecret:Failure in CloudMonitor says why; mend that, then rotate it or set its schedule again"
+	adviceRotation = "the cloud couldn't rotate the credential and has stopped its schedule (AutomaticRotation Invalid); " + adviceMonitor
+)
 
 // productAdvice is what a refused creation of a product comes from as a rule.
 var productAdvice = map[string]struct {

@@ -118,7 +118,7 @@ func (t rotationTask) status(answer *kms.DescribeSecretResponse, now time.Time) 
 	case now.Sub(t.asked) >= longestRotation:
 		return provider.TaskStatus{
 			State:   provider.TaskFailed,
-			Message: "the service took the rotation and has made no new version within " + longestRotation.String() + "; " + adviceRotation,
+			Message: "the service took the rotation and has made no new version within " + longestRotation.String() + "; " + adviceMonitor,
 		}
 	}
 	return provider.TaskStatus{State: provider.TaskRunning}
