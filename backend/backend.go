@@ -94,6 +94,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, kinds []provid
 			b.rekeyPaths(),
 			b.managedPaths(),
 			b.planPaths(),
+			b.trailPaths(),
 			b.verifyPaths(),
 			b.infoPaths(),
 			b.lookupPaths(),

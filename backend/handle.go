@@ -42,7 +42,7 @@ func (b *backend) operation(h handler, parameters ...string) framework.Operation
 				return nil, err
 			}
 		}
-		resp, err := h(ctx, e, req, d)
+		resp, err := h(engine.WithCause(ctx, requestCause(req)), e, req, d)
 		var refusal *engine.RefusedError
 		if errors.As(err, &refusal) {
 			return refused(refusal)
@@ -68,6 +68,11 @@ func notAnswered(err *engine.RemoteError) (*logical.Response, error) {
 	return &logical.Response{Data: map[string]any{
 		logical.HTTPContentType: "application/json", logical.HTTPRawBody: body, logical.HTTPStatusCode: http.StatusServiceUnavailable,
 	}}, nil
+}
+
+// requestCause is who makes a request.
+func requestCause(req *logical.Request) engine.Cause {
+	return engine.Cause{RequestID: req.ID, EntityID: req.EntityID, DisplayName: req.DisplayName}
 }
 
 // none says that an operation takes no parameters.

@@ -89,7 +89,7 @@ func (b *backend) serveKV(path *framework.Path, operation logical.Operation, sec
 		if err := e.Settle(ctx, req.MountPoint, req.MountAccessor); err != nil {
 			return nil, err
 		}
-		return changeByKV(ctx, e, req, d)
+		return changeByKV(engine.WithCause(ctx, requestCause(req)), e, req, d)
 	}
 }
 

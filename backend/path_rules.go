@@ -93,26 +93,29 @@ follow that it touches, in the background.`),
 			Operations: map[logical.Operation]framework.OperationHandler{
 				logical.UpdateOperation: &framework.PathOperation{
 					Callback: b.operation(planRule), DisplayAttrs: display("plan", "rule"),
-					Summary: "Tell what a change of a rule would do, without making it.",
-					Responses: responds(map[string]*framework.FieldSchema{
-						"matched":  field(framework.TypeInt64, "How many secrets the rule would match."),
-						"affected": field(framework.TypeInt64, "How many secrets the change would touch."),
-						"changes":  field(framework.TypeSlice, "What would change for each of them: secret, destination, change, and from what to what. At most limit."),
-						"refused":  field(framework.TypeSlice, "Secrets that the change would keep from a destination, and why. At most limit."),
-						fieldNext:  field(framework.TypeString, "Where the lists were cut: give it as after to go on. Missing when they are complete."),
-						"plans":    planPageFields["plans"],
-						"calls":    planPageFields["calls"],
-						"examined": planPageFields["examined"],
-						"idle":     planPageFields["idle"],
-						"looks":    planPageFields["looks"],
-						"text":     planPageFields["text"],
-					}),
+					Summary:   "Tell what a change of a rule would do, without making it.",
+					Responses: responds(plannedRuleFields),
 				},
 			},
 			HelpSynopsis:    "Tell what a change of a rule would do.",
 			HelpDescription: "Takes the parameters of the rule and lists what saving them would change: destinations, names, keys, tags and formats. Changes nothing. It makes no remote call unless calls=true asks for those that would follow, for which it reads the remotes.",
 		},
 	}
+}
+
+// plannedRuleFields describe the answer to a plan of a rule.
+var plannedRuleFields = map[string]*framework.FieldSchema{
+	"matched":  field(framework.TypeInt64, "How many secrets the rule would match."),
+	"affected": field(framework.TypeInt64, "How many secrets the change would touch."),
+	"changes":  field(framework.TypeSlice, "What would change for each of them: secret, destination, change, and from what to what. At most limit."),
+	"refused":  field(framework.TypeSlice, "Secrets that the change would keep from a destination, and why. At most limit."),
+	fieldNext:  field(framework.TypeString, "Where the lists were cut: give it as after to go on. Missing when they are complete."),
+	"plans":    planPageFields["plans"],
+	"calls":    planPageFields["calls"],
+	"examined": planPageFields["examined"],
+	"idle":     planPageFields["idle"],
+	"looks":    planPageFields["looks"],
+	"text":     planPageFields["text"],
 }
 
 func listRules(ctx context.Context, e *engine.Engine, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {

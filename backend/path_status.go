@@ -337,17 +337,17 @@ func encodeReplica(r engine.ReplicaStatus) map[string]any {
 func encodeRemoteVersions(r engine.ReplicaStatus) map[string]any {
 	ids := map[string]any{}
 	for _, v := range r.Versions {
-		version := map[string]any{}
+		shown := map[string]any{}
 		if v.Version.Number > 0 {
-			version["version"], version["incarnation"] = v.Version.Number, max(v.Version.Incarnation, 1)
+			shown["version"], shown["incarnation"] = v.Version.Number, max(v.Version.Incarnation, 1)
 		}
 		if v.ID == r.VersionID {
-			version["current"] = true
+			shown["current"] = true
 			if len(r.Labels) > 0 {
-				version["labels"] = r.Labels
+				shown["labels"] = r.Labels
 			}
 		}
-		ids[v.ID] = version
+		ids[v.ID] = shown
 	}
 	return ids
 }

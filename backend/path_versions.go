@@ -114,11 +114,10 @@ func heldAt(status *engine.SecretStatus, number uint64) map[string]any {
 		return held
 	}
 	for destination, ids := range status.RemoteVersions(number) {
-		at := map[string]any{"remote_versions": ids, "current": status.Serves(destination, number)}
-		if labels := status.LabelsOf(destination, ids); len(labels) > 0 {
-			at["labels"] = labels
+		held[destination] = map[string]any{
+			"remote_versions": ids, "current": status.Serves(destination, number),
+			"labels": append([]string{}, status.LabelsOf(destination, ids)...),
 		}
-		held[destination] = at
 	}
 	return held
 }

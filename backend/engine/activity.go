@@ -20,6 +20,7 @@ type activity struct {
 	generation uint64
 	progress   map[string]*progress // by slot
 	changed    chan struct{}        // closed when progress changes, then replaced
+	cause      Cause                // of the last change
 	paused     bool                 // the secret is
 }
 

@@ -95,6 +95,7 @@ func (e *Engine) Apply(ctx context.Context, c Change) (Changed, error) {
 }
 
 func (e *Engine) apply(ctx context.Context, c Change) (Changed, error) {
+	ctx = because(ctx, c.reason())
 	defer e.lock(c.Name)()
 	return e.applyLocked(ctx, c)
 }

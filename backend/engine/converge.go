@@ -59,6 +59,9 @@ type convergence struct {
 	// tagsFailure is why the remote was made without its tags.
 	tagsFailure *Failure
 
+	// done are the calls that changed something, or may have.
+	done []TrailCall
+
 	// dry, if set, notes the steps that would be carried out, and none is.
 	dry *rehearsal
 }
@@ -70,10 +73,8 @@ func (c *convergence) converge(ctx context.Context) error {
 		return err
 	}
 	for range maxPlans {
-		if c.remembered != nil && c.have.Looked {
-			if err := c.recognise(ctx); err != nil {
-				return err
-			}
+		if err := c.recall(ctx); err != nil {
+			return err
 		}
 		p := c.decide()
 		switch {
@@ -101,6 +102,14 @@ func (c *convergence) converge(ctx context.Context) error {
 		}
 	}
 	return &provider.Error{Class: provider.ClassInternal, Message: "the remote secret doesn't become what was asked for, although every call succeeds"}
+}
+
+// recall compares what was just looked at with what an earlier engine remembered.
+func (c *convergence) recall(ctx context.Context) error {
+	if c.remembered == nil || !c.have.Looked {
+		return nil
+	}
+	return c.recognise(ctx)
 }
 
 // decide is what to do next.
@@ -278,7 +287,8 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 			c.want.RestoreFirst, c.have.Known, c.have.Looked = true, false, false
 			return nil
 		}
-		if _, there := c.have.Find(step.VersionID); there && c.have.Looked && step.Action == plan.PutVersion && provider.ClassOf(err) == provider.ClassConflict {
+		_, there := c.have.Find(step.VersionID)
+		if there && c.have.Looked && step.Action == plan.PutVersion && provider.ClassOf(err) == provider.ClassConflict {
 			return c.ahead(err.Error(), false) // another value has the id, which is never given twice
 		}
 		if err != nil {
@@ -323,7 +333,10 @@ func (c *convergence) performOrNote(ctx context.Context, step plan.Step) (id str
 		c.dry.steps = append(c.dry.steps, step)
 		return "", nil
 	}
-	return c.perform(ctx, step)
+	trace := &stepTrace{}
+	id, err = c.perform(context.WithValue(ctx, stepKey{}, trace), step)
+	c.record(step, id, trace, err)
+	return id, err
 }
 
 func (c *convergence) perform(ctx context.Context, step plan.Step) (id string, err error) {

@@ -309,7 +309,7 @@ func (e *Engine) settleDecision(ctx context.Context, d Decision, found []compari
 	if len(ahead) == 0 {
 		return 0, e.storeSecret(ctx, s)
 	}
-	if err := e.begin(ctx, s); err != nil {
+	if err := e.begin(because(ctx, ReasonDecision), s); err != nil {
 		return 0, err
 	}
 	if err := e.storeSecret(ctx, s); err != nil {

@@ -127,6 +127,7 @@ type destinationRecord struct {
 	// Sweep is set while a change of the settings isn't yet applied to all of
 	// the destination's replicas; it survives a restart.
 	Sweep sweep `json:"sweep,omitempty"`
+	By    Cause `json:"by,omitzero"` // of the last change
 }
 
 // sweep is how the replicas of a destination are looked through after its

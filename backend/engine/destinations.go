@@ -72,7 +72,9 @@ func (e *Engine) putDestination(ctx context.Context, d *Destination) error {
 	if err != nil {
 		return err
 	}
-	if err := destinations.Put(ctx, e.storage, d.Ref(), d.record(sweep)); err != nil {
+	record := d.record(sweep)
+	record.By = causeOf(ctx)
+	if err := destinations.Put(ctx, e.storage, d.Ref(), record); err != nil {
 		o.close()
 		e.background(func(ctx context.Context) { // it may be in storage or not
 			e.persist(ctx, "read destination "+d.Ref(), func() error { return e.adoptDestination(ctx, d.Type, d.Name) })

@@ -186,7 +186,7 @@ func (e *Engine) noteDrift(ctx context.Context, s *Secret, slot string, d *Drift
 		e.tell(event)
 	}
 	if d.Repair {
-		if err := e.begin(ctx, s); err != nil {
+		if err := e.begin(because(ctx, ReasonDrift), s); err != nil {
 			return err
 		}
 		e.enqueueAll(s, lane)

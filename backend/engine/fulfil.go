@@ -94,7 +94,7 @@ func (e *Engine) newReplica(s *Secret, slot, name string) (*Replica, error) {
 		if e.activities.busy(s.Name, other) {
 			return nil, Refusef("destination %s: the replica %q of secret %q is just being given up; try again in a moment", slotRef(slot), name, s.Name)
 		}
-		next.Observed = s.Replicas[other].Observed
+		next.Observed, next.Trail = s.Replicas[other].Observed, s.Replicas[other].Trail
 		delete(s.Replicas, other)
 		return next, nil
 	}

@@ -218,6 +218,7 @@ func (e *Engine) runJob(ctx context.Context, j *job) {
 // returns nothing of use when ctx is done.
 func (e *Engine) workOnJob(ctx context.Context, j *job) (JobState, string) {
 	stored := j.progress().Job
+	ctx = WithCause(ctx, Cause{RequestID: stored.Who.RequestID, EntityID: stored.Who.EntityID, DisplayName: stored.Who.DisplayName})
 	step, err := e.openJob(stored.Kind, stored.Parameters)
 	if err != nil {
 		return JobFailed, err.Error()

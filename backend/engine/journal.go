@@ -56,6 +56,7 @@ type journal struct {
 type page struct {
 	id     string
 	marks  map[string]time.Time
+	causes map[string]Cause
 	taken  int // marks that it has ever taken
 	stored bool
 }
@@ -93,7 +94,7 @@ func (j *journal) load(ctx context.Context) error {
 	unread, err := retained(ctx, j.unread, func(id string) error {
 		stored, err := pendings.Get(ctx, j.storage, id)
 		if err == nil && stored != nil {
-			j.adopt(&page{id: id, marks: stored.Marks, taken: pageMarks, stored: true})
+			j.adopt(&page{id: id, marks: stored.Marks, causes: stored.Causes, taken: pageMarks, stored: true})
 		}
 		return err
 	})
@@ -114,9 +115,13 @@ func (j *journal) adopt(p *page) {
 	if p.marks == nil {
 		p.marks = map[string]time.Time{}
 	}
+	if p.causes == nil {
+		p.causes = map[string]Cause{}
+	}
 	for name := range p.marks {
 		if j.byName[name] != nil {
 			delete(p.marks, name) // one is enough
+			delete(p.causes, name)
 			j.dirty[p] = true
 			continue
 		}
@@ -159,11 +164,12 @@ func (j *journal) since(name string) (time.Time, bool) {
 // calls for one name must not run at a time, nor one and unmark.
 func (j *journal) mark(ctx context.Context, name string, since time.Time) error {
 	j.mu.Lock()
-	if j.byName[name] != nil {
+	if p := j.byName[name]; p != nil {
+		p.attribute(name, causeOf(ctx)) // which goes with the page's next write, if there is one
 		j.mu.Unlock()
 		return nil
 	}
-	if err := j.put(name, since); err != nil {
+	if err := j.put(name, since, causeOf(ctx)); err != nil {
 		j.mu.Unlock()
 		return err
 	}
@@ -190,7 +196,7 @@ func (j *journal) mark(ctx context.Context, name string, since time.Time) error 
 }
 
 // put adds a mark to the open page. The caller holds the lock.
-func (j *journal) put(name string, since time.Time) error {
+func (j *journal) put(name string, since time.Time, cause Cause) error {
 	if j.open == nil || j.open.taken >= pageMarks {
 		id, err := uuid.GenerateUUID()
 		if err != nil {
@@ -199,10 +205,11 @@ func (j *journal) put(name string, since time.Time) error {
 		if full := j.open; full != nil && len(full.marks) == 0 && !j.dirty[full] {
 			delete(j.pages, full.id)
 		}
-		j.open = &page{id: id, marks: map[string]time.Time{}}
+		j.open = &page{id: id, marks: map[string]time.Time{}, causes: map[string]Cause{}}
 		j.pages[id] = j.open
 	}
 	j.open.marks[name] = since
+	j.open.attribute(name, cause)
 	j.open.taken++
 	j.byName[name] = j.open
 	j.dirty[j.open] = true
@@ -215,9 +222,28 @@ func (j *journal) unmark(name string) {
 	defer j.mu.Unlock()
 	if p := j.byName[name]; p != nil {
 		delete(p.marks, name)
+		delete(p.causes, name)
 		delete(j.byName, name)
 		j.dirty[p] = true
 	}
+}
+
+// attribute notes why a name is marked. The caller holds the journal's lock.
+func (p *page) attribute(name string, c Cause) {
+	if !c.isZero() {
+		p.causes[name] = c
+	}
+}
+
+// cause is why the name is marked, zero if it isn't or nobody knows.
+func (j *journal) cause(name string) Cause {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	p := j.byName[name]
+	if p == nil {
+		return Cause{}
+	}
+	return p.causes[name]
 }
 
 // clean removes from storage what unmark left there. What can't be removed now
@@ -273,7 +299,7 @@ func (j *journal) store(ctx context.Context, b *batch) {
 // writing.
 func (j *journal) write(ctx context.Context, p *page) error {
 	j.mu.Lock()
-	marks := maps.Clone(p.marks)
+	marks, causes := maps.Clone(p.marks), maps.Clone(p.causes)
 	delete(j.dirty, p)
 	j.mu.Unlock()
 	var err error
@@ -281,7 +307,7 @@ func (j *journal) write(ctx context.Context, p *page) error {
 	case len(marks) > 0:
 		j.writes.Add(1)
 		p.stored = true // whatever comes of it
-		err = pendings.Put(ctx, j.storage, p.id, &pendingRecord{Marks: marks})
+		err = pendings.Put(ctx, j.storage, p.id, &pendingRecord{Marks: marks, Causes: causes})
 	case p.stored:
 		j.writes.Add(1)
 		if err = pendings.Delete(ctx, j.storage, p.id); err == nil {

@@ -177,6 +177,9 @@ func (g gate) Leave(ctx context.Context, operation, requestID string, took time.
 	if trace, found := ctx.Value(traceKey{}).(*trace); found {
 		trace.add(requestID)
 	}
+	if step, found := ctx.Value(stepKey{}).(*stepTrace); found {
+		step.add(operation, requestID)
+	}
 	class := provider.Class("")
 	if err != nil {
 		class = provider.ClassOf(err)

@@ -29,6 +29,9 @@ type outcome struct {
 	waiting    bool // for another replica to take its place
 	stale      bool // the replica is gone from the record: nothing to report
 	requestIDs []string
+	done       []TrailCall // calls that changed something, or may have
+	version    uint64      // of Vault, that readers were to get
+	cause      Cause
 	// drift is what is known of drift afterwards; with left set, the replica was
 	// left as it is.
 	drift *Drift
@@ -74,6 +77,7 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 		return e.saveDrifted(ctx, s, slot, generation, doubt, out)
 	case out.removed && replica.Removal != nil:
 		s.rememberRemoved(slot, replica.RemoteName, out)
+		s.rememberTrail(slot, replica, out)
 		if err := e.dropReplica(ctx, s, slot); err != nil {
 			return err
 		}
@@ -192,6 +196,7 @@ func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 	next := *r
 	next.Observed, next.TagsFailure, next.Drift = out.observed, out.tags, out.drift
 	next.Observed.Looked = false
+	next.Trail = extended(r.Trail, out)
 	next.Term = out.term
 	next.Ahead, next.Undecided = isAhead(out.err)
 	if len(out.requestIDs) > 0 {
@@ -236,7 +241,7 @@ func (r *Replica) advance(out outcome, describe func(error) *Failure) *Replica {
 func (r *Replica) same(other *Replica) bool {
 	a, b := *r, *other
 	for _, replica := range []*Replica{&a, &b} {
-		replica.LastSync, replica.LastVerification, replica.RequestIDs = time.Time{}, time.Time{}, nil
+		replica.LastSync, replica.LastVerification, replica.RequestIDs, replica.Trail = time.Time{}, time.Time{}, nil, nil
 		if replica.Failure != nil {
 			replica.Failure = &Failure{Class: replica.Failure.Class, Code: replica.Failure.Code}
 		}

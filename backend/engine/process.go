@@ -49,9 +49,10 @@ func (e *Engine) process(r *replicator, queued string) {
 		e.rest(t, until, failure)
 		return
 	}
+	cause := e.activities.cause(t.name, t.slot)
 	ctx, calls := traced(e.pausable(quota.WithLane(r.ctx, r.queue.lane(queued)), r, t.name))
 	result, err := e.reconcile(ctx, o, t.name, t.slot, doubt > 0)
-	result.requestIDs = calls.ids
+	result.requestIDs, result.cause = calls.ids, cause
 	o.breaker.gaveUp(queued, result.tried(), e.failure)
 	r.meters.converged(result, err)
 	if err == nil && r.ctx.Err() == nil {

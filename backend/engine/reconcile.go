@@ -108,6 +108,7 @@ func (c *convergence) work(ctx context.Context, s *Secret, meta *kvstore.Metadat
 // conclude notes what is known of the remote after the convergence.
 func (c *convergence) conclude(replica *Replica, out *outcome) {
 	out.observed, out.tags, out.format, out.presence = c.have, c.tagsFailure, c.format, c.want.Presence
+	out.done, out.version = c.done, c.want.Version.Number
 	out.due, out.term = c.due, replica.Term
 	if c.remembered == nil {
 		out.term = c.e.term

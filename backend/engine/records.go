@@ -113,6 +113,7 @@ type ruleRecord struct {
 type ruleSweep struct {
 	Before []rule.Rule `json:"before,omitempty"` // each that was in force since all secrets were looked through
 	Since  time.Time   `json:"since"`
+	By     Cause       `json:"by,omitzero"` // of the last change
 	// Deletes tells of each of Before whether the change of it asked to delete what
 	// it takes away.
 	Deletes []bool `json:"deletes,omitempty"`
@@ -144,6 +145,9 @@ func (c Config) Wait() time.Duration {
 // replicas may be out of sync.
 type pendingRecord struct {
 	Marks map[string]time.Time `json:"marks"`
+	// Causes are why, as far as it is known; records of before there were causes
+	// have none.
+	Causes map[string]Cause `json:"causes,omitempty"`
 }
 
 type claimRecord struct {
@@ -175,6 +179,8 @@ type Secret struct {
 	// Released are replicas by slot that were given up or are being deleted, as they
 	// were left: wanted again, they are taken back if nobody changed them.
 	Released map[string]*Replica `json:"released,omitempty"`
+	// Gone are the trails of the replicas that went last.
+	Gone []goneReplica `json:"gone,omitempty"`
 }
 
 // form is the format that the way of writing implies, from a version on.
@@ -283,6 +289,8 @@ type Replica struct {
 	// RequestIDs are the service's ids of the calls of the last work that changed
 	// the replica, for its support.
 	RequestIDs []string `json:"request_ids,omitempty"`
+	// Trail is what was changed there last, oldest first, see trail.go.
+	Trail []TrailEntry `json:"trail,omitempty"`
 }
 
 // Removal says what happens to a replica that its secret no longer wants. It is

@@ -76,5 +76,8 @@ func (e *Engine) takeUpLocked(ctx context.Context, s *Secret) {
 	}
 	if marked {
 		e.activities.resume(s.Name, since, s.slots())
+		cause := e.journal.cause(s.Name)
+		cause.Reason, cause.Resumed = firstSet(cause.Reason, ReasonStartup), true
+		e.activities.attribute(s.Name, cause)
 	}
 }

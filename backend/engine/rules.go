@@ -199,7 +199,7 @@ func (e *Engine) changeRule(ctx context.Context, name string, deletes bool, chan
 	if err != nil || next == nil {
 		return err
 	}
-	next.Sweep = &ruleSweep{Since: time.Now().UTC()}
+	next.Sweep = &ruleSweep{Since: time.Now().UTC(), By: causeOf(ctx)}
 	if stored != nil {
 		if stored.Sweep != nil {
 			next.Sweep.Before, next.Sweep.Deletes = stored.Sweep.Before, stored.Sweep.deletes()
@@ -242,6 +242,7 @@ func (e *Engine) sweepRule(ctx context.Context, name string, change int) {
 		e.sweeping.end(sweepOfRule(name), change)
 		return
 	}
+	ctx = because(WithCause(ctx, stored.Sweep.By), ReasonRule)
 	affected, err := affects(stored)
 	if err != nil {
 		e.log.Error("a rule can't be applied to the secrets that are there", "rule", name, "error", err)

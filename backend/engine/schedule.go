@@ -16,6 +16,7 @@ func (e *Engine) begin(ctx context.Context, s *Secret) error {
 	e.takeUpEarly(ctx, s)
 	now := time.Now().UTC()
 	began := e.activities.begin(s.Name, now, s.slots())
+	e.activities.attribute(s.Name, causeOf(ctx))
 	if err := e.journal.mark(ctx, s.Name, now); err != nil {
 		if began {
 			e.activities.end(s.Name)
@@ -35,6 +36,7 @@ func (e *Engine) takeUpEarly(ctx context.Context, s *Secret) {
 
 // Sync queues a secret's replicas now, also those that are blocked.
 func (e *Engine) Sync(ctx context.Context, name string) (Changed, error) {
+	ctx = because(ctx, ReasonSync)
 	defer e.lock(name)()
 	s, _, err := e.resettle(ctx, name)
 	if err != nil {

@@ -30,6 +30,10 @@ func (e *Engine) background(work func(ctx context.Context)) {
 // else, and is tried again.
 func (e *Engine) sweep(ctx context.Context, ref string, how sweep, change int) {
 	what := sweepOfDestination(ref)
+	if stored, err := destinations.Get(ctx, e.storage, ref); err == nil && stored != nil {
+		ctx = WithCause(ctx, stored.By)
+	}
+	ctx = because(ctx, ReasonDestination)
 	var ids []string
 	e.persist(ctx, "list the replicas of destination "+ref, func() (err error) {
 		ids, err = claims.List(ctx, e.storage, ref+"/")

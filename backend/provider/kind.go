@@ -34,6 +34,9 @@ type Kind struct {
 	// OperationsOf are the service's names of the calls that a change takes; nil for
 	// those of the contract. See [Kind.Operations].
 	OperationsOf func(Change) []string
+	// Audit says how the cloud's own audit is asked for calls about a secret; nil
+	// where that isn't known.
+	Audit func(AuditScope) AuditQuery
 	// Account names what the quotas are counted for besides type, endpoint and
 	// region, as far as it can be told without a call: destinations with the same
 	// name share them. It is no secret.

@@ -51,6 +51,11 @@ path "cloudsync/status" {
   capabilities = ["read", "list"]
 }
 
+# What was changed at the clouds, why, and by whom.
+path "cloudsync/trail/*" {
+  capabilities = ["read"]
+}
+
 path "cloudsync/status/*" {
   capabilities = ["read"]
 }

@@ -17,6 +17,10 @@ path "cloudsync/secrets/{{identity.entity.metadata.team}}/*" {
   capabilities = ["read", "list"]
 }
 
+path "cloudsync/trail/{{identity.entity.metadata.team}}/*" {
+  capabilities = ["read"]
+}
+
 path "cloudsync/status/{{identity.entity.metadata.team}}/*" {
   capabilities = ["read"]
 }

@@ -84,6 +84,10 @@ path "cloudsync/plan/{{identity.entity.metadata.team}}/*" {
 }
 
 # Where the team's secrets are, and trying again what is blocked.
+path "cloudsync/trail/{{identity.entity.metadata.team}}/*" {
+  capabilities = ["read"]
+}
+
 path "cloudsync/status/{{identity.entity.metadata.team}}/*" {
   capabilities = ["read"]
 }

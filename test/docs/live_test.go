@@ -292,6 +292,7 @@ func TestTheObjectsInAnswersAreDescribed(t *testing.T) {
 	m.write("secrets/a", map[string]any{"paused": false, "wait": longWait})
 	full := []any{inner(m.read("status/a"), "destinations", "tencent-ssm/gz")}
 	versions := inner(full[0], "versions", "v1")
+	current := inner(full[0], "versions", "SSM_Current")
 	at := inner(m.read("secrets/a/versions/1"), "destinations", "tencent-ssm/gz")
 
 	// Somebody disables it and takes the mark off: one can be repaired, one not.
@@ -311,7 +312,7 @@ func TestTheObjectsInAnswersAreDescribed(t *testing.T) {
 	m.write("destinations/tencent-ssm/gz", map[string]any{"access_key_secret": "wrong"})
 	check := m.write("destinations/tencent-ssm/gz/check", nil)
 	short = append(short, inner(m.write("secrets/a", map[string]any{"value": "x", "format": "", "wait": longWait}), "destinations", "tencent-ssm/gz"))
-	full = append(full, inner(m.read("status/a"), "destinations", "tencent-ssm/gz"), versions, drifted)
+	full = append(full, inner(m.read("status/a"), "destinations", "tencent-ssm/gz"), versions, current, drifted)
 
 	listed := m.request(logical.ListOperation, "status/", nil)
 

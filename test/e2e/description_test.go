@@ -81,6 +81,7 @@ var descriptions = []described{
 	{path: "rules/", get: "cloudsync-list-rules"},
 	{path: "rules/{name}", get: "cloudsync-read-rule", post: "cloudsync-write-rule", delete: "cloudsync-delete-rule", fields: append([]string{"delete"}, ruleFields...)},
 	{path: "rules/{name}/plan", post: "cloudsync-plan-rule", fields: append([]string{"after", "calls", "delete", "limit"}, ruleFields...)},
+	{path: "trail/{name}", get: "cloudsync-read-trail"},
 	{path: "plan", post: "cloudsync-plan-secrets", fields: []string{"match", "exclude", "destination", "after", "limit"}},
 	{path: "plan/{name}", post: "cloudsync-plan-secret", fields: []string{
 		"data", "value", "binary", "destinations", "kms_key_id", "kms_key_ids", "tags", "description", "remote_name", "format", "deletion_policy",

@@ -237,6 +237,7 @@ func teamLimits() []request {
 func teamReader() []request {
 	return append(reads("team-a/db"),
 		may(http.MethodGet, "status/team-a/db", nil),
+		may(http.MethodGet, "trail/team-a/db", nil),
 		may(http.MethodGet, "metadata/team-a/db", nil),
 		may(list, "metadata/team-a", nil),
 		may(list, "secrets/team-a", nil),
@@ -282,7 +283,7 @@ func auditor() []request {
 // statusOfAll is what is watched, without a secret that has no replica.
 func statusOfAll() []request {
 	return append(slices.DeleteFunc(watched(), func(r request) bool { return r.path == "status/team-b/db" }),
-		may(http.MethodGet, "status/team-a/db", nil))
+		may(http.MethodGet, "status/team-a/db", nil), may(http.MethodGet, "trail/team-a/db", nil))
 }
 
 func platformOperator(r harness.Replication) []request {

@@ -52,6 +52,7 @@ var Kind = provider.Kind{
 
 	Quotas:       quotasOf,
 	OperationsOf: operationsOf,
+	Audit:        auditQuery,
 	Account:      accountOf,
 	Open:         open,
 	Prototype:    (*destination)(nil),

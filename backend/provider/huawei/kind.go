@@ -33,6 +33,7 @@ var Kind = provider.Kind{
 	Credentials:  products,
 	Quotas:       quotasOf,
 	OperationsOf: operationsOf,
+	Audit:        auditQuery,
 	Account:      accountOf,
 	Open:         open,
 	Prototype:    (*destination)(nil),
