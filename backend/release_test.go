@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider/providertest"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/internal/emulator"
 )
 
@@ -63,5 +65,24 @@ func TestAReplicaIsGivenBackAndTakenBack(t *testing.T) {
 			}
 			m.refuse("release/none", nil)
 		})
+	}
+}
+
+func TestTwoReplicasAreGivenBackAtOnce(t *testing.T) {
+	m, _ := newMount(t, providertest.LabelMoving())
+	m.write("destinations/memory/second", map[string]any{"region": "r2", "access_key_id": "id", "access_key_secret": "secret"})
+	for i := range 20 {
+		name := fmt.Sprint("s", i)
+		m.write("secrets/"+name, map[string]any{"value": "one", "destinations": "memory/main,memory/second"})
+		m.await(name, "in_sync")
+		var both sync.WaitGroup
+		for _, destination := range []string{"memory/main", "memory/second"} {
+			both.Go(func() { m.write("release/"+name, map[string]any{"destination": destination}) })
+		}
+		both.Wait()
+		m.awaitSettled()
+		if got := m.read("secrets/" + name).Data["destinations"]; got != nil {
+			t.Fatalf("%s still goes to %v", name, got)
+		}
 	}
 }

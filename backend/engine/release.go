@@ -21,6 +21,7 @@ type Released struct {
 // one. A *RefusedError says why not. What rules ask for can't be given back, since
 // they would have it made again.
 func (e *Engine) Release(ctx context.Context, name, destination string) (Released, error) {
+	defer e.lock(name)()
 	s, err := e.load(ctx, name)
 	if err != nil {
 		return Released{}, err
@@ -50,7 +51,7 @@ func (e *Engine) Release(ctx context.Context, name, destination string) (Release
 		}
 	}
 	others := slices.DeleteFunc(slices.Clone(s.Settings.Destinations), func(other string) bool { return other == ref })
-	released.Changed, err = e.Apply(ctx, Change{Name: name, Settings: SettingsChange{Destinations: &others}})
+	released.Changed, err = e.applyLocked(ctx, Change{Name: name, Settings: SettingsChange{Destinations: &others}})
 	return released, err
 }
 
