@@ -39,6 +39,8 @@ const (
 	// jobsKept and jobsKeptFor are how many finished jobs are kept, and for how long.
 	jobsKept    = 50
 	jobsKeptFor = 7 * 24 * time.Hour
+	// mostJobParameters bounds what a job is begun with, in bytes.
+	mostJobParameters = 64 << 10
 )
 
 // JobState is where a job is in its life.
@@ -132,6 +134,10 @@ func (e *Engine) StartJob(ctx context.Context, kind string, parameters any, who 
 	encoded, err := json.Marshal(parameters)
 	if err != nil {
 		return "", fmt.Errorf("encode the parameters of a job: %w", err)
+	}
+	if len(encoded) > mostJobParameters {
+		return "", Refusef("what the job is asked for takes %d bytes; at most %d are possible, since it is stored with each step: give fewer globs, such as team-a/** instead of each name, or several jobs",
+			len(encoded), mostJobParameters)
 	}
 	if _, err := e.openJob(kind, encoded); err != nil {
 		return "", err

@@ -5,7 +5,10 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,8 +19,10 @@ const (
 	// jobPageItems is how many results a page of a report has. A page has to fit an
 	// entry of storage.
 	jobPageItems = 100
-	// longestJobMessage cuts what a cloud says at length.
+	// longestJobMessage cuts what a cloud says at length, and mostJobDetails what is
+	// told of a subject with many parts, in bytes of JSON.
 	longestJobMessage = 2000
+	mostJobDetails    = 2000
 	// jobPagesScanned bounds how much one reading of a report looks through.
 	jobPagesScanned = 50
 )
@@ -46,10 +51,7 @@ func appendReport(ctx context.Context, storage logical.Storage, id string, have 
 		}
 		n := min(jobPageItems-kept, len(items))
 		for _, item := range items[:n] {
-			if len(item.Message) > longestJobMessage {
-				item.Message = strings.ToValidUTF8(item.Message[:longestJobMessage], "") + "..."
-			}
-			report.Items = append(report.Items, item)
+			report.Items = append(report.Items, item.cut())
 		}
 		if err := jobReports.Put(ctx, storage, jobPageID(id, page), report); err != nil {
 			return err
@@ -57,6 +59,26 @@ func appendReport(ctx context.Context, storage logical.Storage, id string, have 
 		items, have = items[n:], have+n
 	}
 	return nil
+}
+
+// cut is the item as it is kept: what it tells at length is cut.
+func (i JobItem) cut() JobItem {
+	if len(i.Message) > longestJobMessage {
+		i.Message = strings.ToValidUTF8(i.Message[:longestJobMessage], "") + "..."
+	}
+	room, kept := mostJobDetails, map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(i.Details)) {
+		detail, err := json.Marshal(map[string]any{key: i.Details[key]})
+		if room -= len(detail); err != nil || room < 0 {
+			kept["left_out"] = len(i.Details) - len(kept)
+			break
+		}
+		kept[key] = i.Details[key]
+	}
+	if len(kept) < len(i.Details) {
+		i.Details = kept
+	}
+	return i
 }
 
 // JobItems are a part of a job's report.
