@@ -6,6 +6,7 @@ package backend
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,6 +110,9 @@ func TestWhatIsHeldWaitsForAPersonOrForTheSecretToBeWantedAgain(t *testing.T) {
 					held := m.await("s0001", "held")
 					if since, _ := held["held_since"].(string); since == "" || held["error"] != nil {
 						t.Errorf("it is shown as %v", held)
+					}
+					if plan := m.write("plan/s0001", nil).Data["text"].(string); !strings.Contains(plan, "release-held/memory/main") {
+						t.Errorf("the plan doesn't say that it is held: %s", plan)
 					}
 					time.Sleep(3 * time.Hour)
 					m.write("sync/s0001", nil)

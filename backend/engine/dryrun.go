@@ -187,6 +187,9 @@ func (e *Engine) dryRunAt(ctx context.Context, values *readOnce, s subject, slot
 		return planned, nil
 	}
 	planned.Presence = c.want.Presence
+	if held := replica.Held; held != nil && (planned.Presence == plan.Deleted || planned.Presence == plan.Withdrawn) && !e.brakeAt(ref).released(*held) {
+		planned.Waits = append(planned.Waits, "it is held for review since "+held.Since.Format(time.RFC3339)+": release-held/"+ref+" lets it go on")
+	}
 	planned.Calls = c.calls(c.dry.steps)
 	planned.Notes = append(planned.Notes, c.dry.notes...)
 	if planned.Drifted = c.dry.drifted; planned.Drifted {
