@@ -4,6 +4,7 @@
 package backend
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -127,4 +128,16 @@ func TestAWarningNamesEveryPause(t *testing.T) {
 	if len(resp.Warnings) != 1 || !strings.Contains(resp.Warnings[0], want) {
 		t.Errorf("the warnings are %q", resp.Warnings)
 	}
+}
+
+func TestNothingIsStoredWhenNothingIsPausedThatIsResumed(t *testing.T) {
+	m, _ := newMount(t, providertest.LabelMoving())
+	m.storage.fail(func(operation, key string) error {
+		if operation == "put" {
+			return errors.New("storage is asked to write " + key)
+		}
+		return nil
+	})
+	m.write("resume", nil)
+	m.storage.fail(nil)
 }

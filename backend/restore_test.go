@@ -175,7 +175,7 @@ func TestAJobDecidesAboutAllSecrets(t *testing.T) {
 					case take == "vault":
 						want = "newer " + name
 					}
-					if got, value := current(t, region, name), m.read("secrets/"+name).Data["value"]; got != want || value != want {
+					if got, value := current(t, region, name), m.read("secrets/" + name).Data["value"]; got != want || value != want {
 						t.Errorf("%s: readers get %q and Vault has %q, want %q", name, got, value, want)
 					}
 				}

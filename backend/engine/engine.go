@@ -26,6 +26,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"path"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -299,6 +300,9 @@ func (e *Engine) ChangeConfig(ctx context.Context, change func(c *Config)) error
 	change(&next)
 	if !next.Paused {
 		next.PauseReason = ""
+	}
+	if reflect.DeepEqual(next, before) {
+		return nil
 	}
 	if err := configs.Put(ctx, e.storage, "", &next); err != nil {
 		e.config.Store(nil) // it may be in storage or not

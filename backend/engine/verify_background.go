@@ -54,6 +54,7 @@ type round struct {
 	after   string   // id of the claim that was looked at last
 	page    []string // ids of the next ones
 	began   time.Time
+	over    bool // the round is, and the next one isn't to begin yet
 	noted   time.Time
 	failing provider.Class // the last outcome, to tell it once
 }
@@ -137,6 +138,9 @@ func (t *round) take(ctx context.Context) (string, error) {
 			t.after = stored.After
 		}
 	}
+	if t.over && time.Since(t.began) < shortestRound {
+		return "", nil
+	}
 	if len(t.page) == 0 {
 		ids, err := claims.List(ctx, t.e.storage, t.r.ref+"/")
 		if err != nil {
@@ -145,7 +149,7 @@ func (t *round) take(ctx context.Context) (string, error) {
 		slices.Sort(ids)
 		at, _ := slices.BinarySearch(ids, t.after+"\x00")
 		if at == len(ids) {
-			if now := time.Now(); t.after != "" && now.Sub(t.began) < shortestRound {
+			if t.over = t.after != "" && time.Since(t.began) < shortestRound; t.over {
 				return "", nil
 			}
 			t.began, at = time.Now(), 0
