@@ -172,7 +172,9 @@ var driftCases = []driftCase{
 	},
 	{
 		name: "removes the version that readers get", at: []string{atTencent}, kinds: []string{"version_removed"},
-		does: func(o stranger) { o.did(provider.DeleteVersion(context.Background(), o.Destination, "s", "SSM_Current")) },
+		does: func(o stranger) {
+			o.did(provider.DeleteVersion(context.Background(), o.Destination, "s", "SSM_Current"))
+		},
 	},
 	{
 		name: "removes an older version", at: []string{atTencent}, kinds: []string{"version_removed"},

@@ -154,7 +154,7 @@ func (g gate) enter(ctx context.Context, operation string) error {
 		return fmt.Errorf("wait for the turn of %s: %w", operation, err)
 	}
 	err := paused(ctx) // it may have begun during the wait
-	if err == nil {
+	if err == nil && !readsOnly(ctx) {
 		err = g.e.storage.renew(ctx)
 	}
 	if err != nil {

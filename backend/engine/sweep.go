@@ -167,7 +167,13 @@ func (e *Engine) resumeSweeps(ctx context.Context) {
 				stored, err = destinations.Get(ctx, e.storage, ref)
 				return err
 			})
-			if stored != nil && stored.Sweep != "" {
+			if stored == nil {
+				return
+			}
+			if _, err := e.replicator(ctx, ref); err != nil { // its replicas are verified from here on
+				e.log.Warn("a destination can't be opened; its replicas aren't verified", "destination", ref, "error", err)
+			}
+			if stored.Sweep != "" {
 				e.sweep(ctx, ref, stored.Sweep, e.sweeping.begin(sweepOfDestination(ref)))
 			}
 		})

@@ -65,6 +65,15 @@ type Verified struct {
 	slot string
 }
 
+type readingKey struct{}
+
+// reading returns a context for calls that only read. They need no proof that this
+// is still the active node, which takes a write to storage: what they find is
+// stored by that node alone.
+func reading(ctx context.Context) context.Context { return context.WithValue(ctx, readingKey{}, true) }
+
+func readsOnly(ctx context.Context) bool { return ctx.Value(readingKey{}) != nil }
+
 // mostLooks is how often a verification looks again because the replica changed
 // meanwhile.
 const mostLooks = 3
@@ -173,7 +182,7 @@ func (e *Engine) verify(ctx context.Context, req VerifyRequest, slot string) (Ve
 		result.Result, result.Failure, result.Reason = VerifiedFailed, failure, failure.Message
 		return result, nil
 	}
-	ctx, calls := traced(quota.WithLane(ctx, req.Lane))
+	ctx, calls := traced(reading(quota.WithLane(ctx, req.Lane)))
 	for range mostLooks {
 		v := &verification{e: e, o: o, req: req, slot: slot}
 		again, err := v.once(ctx, &result)

@@ -50,11 +50,11 @@ type roundRecord struct {
 type round struct {
 	e       *Engine
 	r       *replicator
-	found   bool     // where it was before the start
-	after   string   // id of the claim that was looked at last
-	page    []string // ids of the next ones
-	began   time.Time
-	over    bool // the round is, and the next one isn't to begin yet
+	found   bool      // where it was before the start
+	after   string    // id of the claim that was looked at last
+	page    []string  // ids of the next ones
+	began   time.Time // zero before the first page
+	begins  time.Time // when the next round may
 	noted   time.Time
 	failing provider.Class // the last outcome, to tell it once
 }
@@ -71,7 +71,7 @@ func (d *Destination) VerificationBudget() int {
 // deleted or the engine stops.
 func (e *Engine) verifyRounds(r *replicator) {
 	now := time.Now()
-	turn := &round{e: e, r: r, began: now, noted: now}
+	turn := &round{e: e, r: r, noted: now}
 	select {
 	case <-e.takenUp:
 	case <-r.ctx.Done():
@@ -79,14 +79,15 @@ func (e *Engine) verifyRounds(r *replicator) {
 	}
 	last := now.Add(rand.N(longestNap)) //nolint:gosec // not all destinations at once; that needs no secrecy
 	for {
-		due, perHour := last.Add(longestNap), r.current.Load().destination.VerificationBudget()
+		nap, perHour := longestNap, r.current.Load().destination.VerificationBudget()
+		due := last.Add(time.Hour / time.Duration(max(perHour, 1)))
 		if perHour > 0 {
-			due = last.Add(time.Hour / time.Duration(perHour))
+			nap = min(max(time.Until(due), 0), longestNap)
 		}
 		select {
 		case <-r.ctx.Done():
 			return
-		case <-time.After(min(max(time.Until(due), 0), longestNap)):
+		case <-time.After(nap):
 		}
 		if now := time.Now(); perHour > 0 && !now.Before(due) {
 			last = now
@@ -113,7 +114,7 @@ func (t *round) next(ctx context.Context) {
 		}
 		found, err := t.verify(ctx, id)
 		if err != nil || found.Failure != nil && found.Failure.Class.Recovers() {
-			t.page = slices.Insert(t.page, 0, id) // it is tried again, at the next turn
+			t.page = append(t.page, id) // it is tried again, after others
 			t.report(err)
 			return
 		}
@@ -138,23 +139,10 @@ func (t *round) take(ctx context.Context) (string, error) {
 			t.after = stored.After
 		}
 	}
-	if t.over && time.Since(t.began) < shortestRound {
-		return "", nil
-	}
-	if len(t.page) == 0 {
-		ids, err := claims.List(ctx, t.e.storage, t.r.ref+"/")
-		if err != nil {
+	if now := time.Now(); len(t.page) == 0 && !now.Before(t.begins) {
+		if err := t.turnPage(ctx, now); err != nil {
 			return "", err
 		}
-		slices.Sort(ids)
-		at, _ := slices.BinarySearch(ids, t.after+"\x00")
-		if at == len(ids) {
-			if t.over = t.after != "" && time.Since(t.began) < shortestRound; t.over {
-				return "", nil
-			}
-			t.began, at = time.Now(), 0
-		}
-		t.page = slices.Clone(ids[at:min(at+roundPage, len(ids))])
 	}
 	if len(t.page) == 0 {
 		return "", nil
@@ -162,6 +150,36 @@ func (t *round) take(ctx context.Context) (string, error) {
 	id := t.page[0]
 	t.page = t.page[1:]
 	return id, nil
+}
+
+// turnPage finds the next claims; none when the round is over and the next one
+// isn't to begin yet.
+func (t *round) turnPage(ctx context.Context, now time.Time) error {
+	ids, err := claims.List(ctx, t.e.storage, t.r.ref+"/")
+	if err != nil {
+		return err
+	}
+	slices.Sort(ids)
+	at, _ := slices.BinarySearch(ids, t.after+"\x00")
+	if t.after == "" {
+		at = 0
+	}
+	if at == len(ids) {
+		t.begins = now.Add(shortestRound)
+		switch {
+		case !t.began.IsZero():
+			t.begins = t.began.Add(shortestRound)
+		case len(ids) > 0:
+			t.begins = now // the round had ended before the start
+		}
+		t.after, t.began = "", time.Time{}
+		return nil
+	}
+	if t.began.IsZero() {
+		t.began = now
+	}
+	t.page = slices.Clone(ids[at:min(at+roundPage, len(ids))])
+	return nil
 }
 
 // verify compares the replica that a claim stands for.
