@@ -104,7 +104,7 @@ func TestParametersOfAnImportThatMakeNoSense(t *testing.T) {
 	c := emulatedClouds["Tencent"](t)
 	m := mountOn(t, c)
 	c.seed(t, "s", func(s *emulator.Secret) { s.Versions = estates["Tencent"].versions("v") })
-	real := m.runImport(c.destination, map[string]any{"match": "none"})
+	wet := m.runImport(c.destination, map[string]any{"match": "none"})
 	for what, test := range map[string]struct {
 		parameters map[string]any
 		says       string
@@ -115,7 +115,7 @@ func TestParametersOfAnImportThatMakeNoSense(t *testing.T) {
 		"no versions":                 {map[string]any{"match": "*", "versions": 0}, "versions"},
 		"an unknown way":              {map[string]any{"match": "*", "on_conflict": "both"}, "on_conflict"},
 		"an unknown guard":            {map[string]any{"match": "*", "guard": "import-x"}, "no job"},
-		"a guard that was no dry run": {map[string]any{"match": "*", "guard": real["id"]}, "dry run"},
+		"a guard that was no dry run": {map[string]any{"match": "*", "guard": wet["id"]}, "dry run"},
 		"an unknown parameter":        {map[string]any{"match": "*", "adpot": true}, "adpot"},
 	} {
 		t.Run(what, func(t *testing.T) {

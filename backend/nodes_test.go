@@ -107,6 +107,9 @@ func TestQuestionsAboutWorkGoToTheNodeThatDoesIt(t *testing.T) {
 		{"status/", logical.ListOperation},
 		{"status/team-a/db", logical.ReadOperation},
 		{"metrics", logical.ReadOperation},
+		{"jobs/", logical.ListOperation},
+		{"jobs/import-1", logical.ReadOperation},
+		{"remote/memory/main", logical.ListOperation},
 	} {
 		served := m.b.Route(asked.path).Operations[asked.operation]
 		if served == nil || !served.Properties().ForwardPerformanceStandby {

@@ -33,7 +33,7 @@ func TestAReplicaIsGivenBackAndTakenBack(t *testing.T) {
 				t.Errorf("before, lookup says %s", got)
 			}
 			answer := m.write("release/s", nil)
-			if answer.Data["released"] == false || answer.Data["destination"] != c.destination {
+			if done := yes(answer.Data, "released"); !done || answer.Data["destination"] != c.destination {
 				t.Errorf("the answer is %v %v", answer.Data, answer.Warnings)
 			}
 			if text, mark := owner.Split(c.at("s").stored(t).Description); !mark.IsZero() || text != "made by hand" {
