@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,8 +50,8 @@ func (m *mount) metric(name string, labels ...string) float64 {
 			found[label.GetName()] = label.GetValue()
 		}
 		matches := true
-		for i := 0; i < len(labels); i += 2 {
-			matches = matches && found[labels[i]] == labels[i+1]
+		for pair := range slices.Chunk(labels, 2) {
+			matches = matches && found[pair[0]] == pair[1]
 		}
 		if !matches {
 			continue

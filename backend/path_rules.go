@@ -31,16 +31,22 @@ func ruleFields() map[string]*framework.FieldSchema {
 	return fields
 }
 
-func (b *backend) rulePaths() []*framework.Path {
-	write := &framework.PathOperation{
-		Callback: b.operation(writeRule), Responses: responds(nil), DisplayAttrs: display("write", "rule"),
-		Summary: "Create or change a rule; what isn't given stays.",
-	}
+// plannedRuleFields are those of a rule that isn't stored.
+func plannedRuleFields() map[string]*framework.FieldSchema {
 	planned := ruleFields()
 	planned[fieldDelete] = &framework.FieldSchema{Type: framework.TypeBool, Description: "Plan the deletion of the rule."}
 	planned[fieldLimit] = &framework.FieldSchema{Type: framework.TypeInt, Default: defaultLimit, Description: "How many changes to list at most, and how many refusals, up to 1000. Defaults to 100."}
 	planned[fieldAfter] = &framework.FieldSchema{Type: framework.TypeString, Description: "List changes of secrets after this one; the next of the page before."}
 	planned[fieldCalls] = &framework.FieldSchema{Type: framework.TypeBool, Description: "Plan the remote calls too, for the secrets that are listed. Reads their remotes."}
+	return planned
+}
+
+func (b *backend) rulePaths() []*framework.Path {
+	write := &framework.PathOperation{
+		Callback: b.operation(writeRule), Responses: responds(nil), DisplayAttrs: display("write", "rule"),
+		Summary: "Create or change a rule; what isn't given stays.",
+	}
+	planned := plannedRuleFields()
 	written := ruleFields()
 	written[fieldDelete] = &framework.FieldSchema{
 		Type: framework.TypeBool, Query: true,

@@ -78,10 +78,8 @@ func (c *convergence) converge(ctx context.Context) error {
 		}
 		p := c.decide()
 		switch {
-		case p.Ahead:
-			return c.ahead(p.Refusal.Message, false)
 		case p.Refusal != nil:
-			return p.Refusal
+			return c.refused(p)
 		case c.remembered != nil && len(p.Steps) > 0 && c.have.Exists():
 			if err := c.lookFirst(ctx); err != nil {
 				return err
@@ -110,6 +108,14 @@ func (c *convergence) recall(ctx context.Context) error {
 		return nil
 	}
 	return c.recognise(ctx)
+}
+
+// refused is why a plan may not touch the remote.
+func (c *convergence) refused(p plan.Plan) error {
+	if p.Ahead {
+		return c.ahead(p.Refusal.Message, false)
+	}
+	return p.Refusal
 }
 
 // decide is what to do next.
@@ -272,7 +278,7 @@ func (c *convergence) identify(ctx context.Context, service plan.Service) error 
 	return nil
 }
 
-// carryOut performs the steps until one fails.
+// carryOut performs the steps until one fails, or leaves something to look at.
 func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 	for _, step := range steps {
 		if takes(step) && c.dry == nil {
@@ -287,37 +293,49 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 			c.want.RestoreFirst, c.have.Known, c.have.Looked = true, false, false
 			return nil
 		}
-		_, there := c.have.Find(step.VersionID)
-		if there && c.have.Looked && step.Action == plan.PutVersion && provider.ClassOf(err) == provider.ClassConflict {
-			return c.ahead(err.Error(), false) // another value has the id, which is never given twice
-		}
 		if err != nil {
-			if provider.IsAmbiguous(err) {
-				c.have = plan.Doubtful(c.want, c.have, step, c.o.abilities)
-			}
-			return err
+			return c.failed(step, err)
 		}
 		c.have = plan.Done(c.want, c.have, step, id).Trimmed(c.o.kind.Limits)
 		if atOnce {
 			c.have = plan.Absent() // in a dry run
 		}
-		if step.Action == plan.Delete && step.After > 0 {
-			c.have.DeletionTime = time.Now().UTC().Truncate(time.Second).Add(step.After)
-		}
-		switch {
-		case step.Action == plan.Restore && c.o.kind.AssignsVersionIDs() && c.have.HasUnknown():
-			c.have.Known = false // they can be read now
+		if again := c.done(step); again {
 			return nil
-		case step.Action == plan.Create:
-			c.remembered, c.have.KMSKeyID = nil, c.createdUnder // there was nothing
-			if c.tagsFailure != nil {
-				c.have.Tags = nil
-			}
-		case step.Action == plan.ChangeTags:
-			c.tagsFailure = nil
 		}
 	}
 	return nil
+}
+
+// failed notes that a step failed, and returns why.
+func (c *convergence) failed(step plan.Step, err error) error {
+	_, there := c.have.Find(step.VersionID)
+	if there && c.have.Looked && step.Action == plan.PutVersion && provider.ClassOf(err) == provider.ClassConflict {
+		return c.ahead(err.Error(), false) // another value has the id, which is never given twice
+	}
+	if provider.IsAmbiguous(err) {
+		c.have = plan.Doubtful(c.want, c.have, step, c.o.abilities)
+	}
+	return err
+}
+
+// done notes what a step brought with it, and tells whether it has to be looked at.
+func (c *convergence) done(step plan.Step) (again bool) {
+	switch {
+	case step.Action == plan.Delete && step.After > 0:
+		c.have.DeletionTime = time.Now().UTC().Truncate(time.Second).Add(step.After)
+	case step.Action == plan.Restore && c.o.kind.AssignsVersionIDs() && c.have.HasUnknown():
+		c.have.Known = false // they can be read now
+		return true
+	case step.Action == plan.Create:
+		c.remembered, c.have.KMSKeyID = nil, c.createdUnder // there was nothing
+		if c.tagsFailure != nil {
+			c.have.Tags = nil
+		}
+	case step.Action == plan.ChangeTags:
+		c.tagsFailure = nil
+	}
+	return false
 }
 
 // refusesAtOnce tells whether the service won't delete at once what it is about to

@@ -202,7 +202,7 @@ func (e *Engine) takeRemote(ctx context.Context, d Decision, f *comparison) (uin
 		if err != nil {
 			return 0, err
 		}
-		cas := int(current) //nolint:gosec // version numbers are small
+		cas := int(current)
 		changed, err := e.Apply(ctx, Change{
 			Name: d.Name, Data: data, Implied: &format, CAS: &cas, Request: kvstore.WriteRequest(d.Request, d.Name, data, &cas),
 		})

@@ -79,7 +79,7 @@ func (e *Engine) decidePage(ctx context.Context, run *jobRun, d DecideMany) (job
 	}
 	pending := len(names)
 	after := strings.TrimPrefix(run.cursor, "/")
-	err := e.walk(ctx, "", after, func(name string) (bool, error) {
+	err := e.walk(ctx, after, func(name string) (bool, error) {
 		if wanted(name) {
 			names = append(names, name)
 		}

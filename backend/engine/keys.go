@@ -58,7 +58,7 @@ func (e *Engine) ReportKeys(ctx context.Context, q KeyQuery) (*KeyReport, error)
 	}
 	report := &KeyReport{}
 	looked, last := 0, ""
-	err := e.walk(ctx, "", q.After, func(name string) (more bool, err error) {
+	err := e.walk(ctx, q.After, func(name string) (more bool, err error) {
 		if looked == q.Limit {
 			report.Next = last
 			return false, nil

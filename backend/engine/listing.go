@@ -136,7 +136,7 @@ func (e *Engine) listOutstanding(q Query) *Listing {
 func (e *Engine) listStored(ctx context.Context, q Query) (*Listing, error) {
 	l := &Listing{Replicas: map[string]map[string]Listed{}}
 	looked, last := 0, ""
-	err := e.walk(ctx, "", q.After, func(name string) (more bool, err error) {
+	err := e.walk(ctx, q.After, func(name string) (more bool, err error) {
 		if looked == q.Limit {
 			l.Next = last
 			return false, nil
@@ -226,10 +226,10 @@ func (e *Engine) peek(ctx context.Context, name string) (*Secret, error) {
 	return secrets.Get(ctx, e.storage, id)
 }
 
-// walk calls visit for the names in the KV v2 store below a folder, in order,
-// that come after a name, until it wants no more.
-func (e *Engine) walk(ctx context.Context, folder, after string, visit func(name string) (more bool, err error)) error {
-	_, err := e.walkFolder(ctx, folder, after, visit)
+// walk calls visit for the names in the KV v2 store, in order, that come after a
+// name, until it wants no more.
+func (e *Engine) walk(ctx context.Context, after string, visit func(name string) (more bool, err error)) error {
+	_, err := e.walkFolder(ctx, "", after, visit)
 	return err
 }
 

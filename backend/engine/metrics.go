@@ -86,7 +86,9 @@ func newMeters(ref string) *meters {
 
 // collect sends the present figures.
 func (m *meters) collect(metrics chan<- prometheus.Metric) {
-	for _, c := range []prometheus.Collector{m.calls, m.callSeconds, m.gateSeconds, m.convergences, m.credentialRuns, m.verifications, m.drift, m.replication, m.lag} {
+	for _, c := range []prometheus.Collector{
+		m.calls, m.callSeconds, m.gateSeconds, m.convergences, m.credentialRuns, m.verifications, m.drift, m.replication, m.lag,
+	} {
 		c.Collect(metrics)
 	}
 }

@@ -164,7 +164,9 @@ func (s *Secret) rememberRemoved(slot, remoteName string, out outcome) {
 	case out.presence == plan.Deleted && left.Exists():
 		// It may be restored, and no look tells which of its tags are ours, nor
 		// everywhere which of its versions.
-		s.remember(slot, &Replica{RemoteName: remoteName, Observed: plan.Observed{Tags: left.Tags, TagsInDoubt: left.TagsInDoubt, Versions: left.Versions, DeletionTime: left.DeletionTime, Scheduled: left.Scheduled}})
+		s.remember(slot, &Replica{RemoteName: remoteName, Observed: plan.Observed{
+			Tags: left.Tags, TagsInDoubt: left.TagsInDoubt, Versions: left.Versions, DeletionTime: left.DeletionTime, Scheduled: left.Scheduled,
+		}})
 	}
 }
 

@@ -161,7 +161,7 @@ func (e *Engine) eachSecret(ctx context.Context, work func(name string) error) e
 			}
 		})
 	}
-	err := e.walk(stop, "", "", func(name string) (more bool, err error) {
+	err := e.walk(stop, "", func(name string) (more bool, err error) {
 		select {
 		case names <- name:
 			return true, nil

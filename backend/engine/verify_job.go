@@ -80,7 +80,7 @@ func (e *Engine) verifyPage(ctx context.Context, run *jobRun, m VerifyMany) (job
 		}
 		page.total = total
 	}
-	err := e.walk(ctx, "", run.cursor, func(name string) (more bool, err error) {
+	err := e.walk(ctx, run.cursor, func(name string) (more bool, err error) {
 		goes, err := m.wants(ctx, e, name)
 		if goes {
 			names = append(names, name)
@@ -118,7 +118,7 @@ func (m VerifyMany) wants(ctx context.Context, e *Engine, name string) (bool, er
 
 // countMatching counts by names alone.
 func (e *Engine) countMatching(ctx context.Context, m VerifyMany) (n int, err error) {
-	err = e.walk(ctx, "", "", func(name string) (more bool, err error) {
+	err = e.walk(ctx, "", func(name string) (more bool, err error) {
 		if matchesAnyGlob(m.Match, name) {
 			n++
 		}

@@ -44,15 +44,18 @@ func issuings(t *testing.T) []issuing {
 	accounts := file("accounts.json", `[{"username":"app","password":"canary-Initial-1"},{"username":"app2","password":"canary-Initial-2"}]`)
 	return []issuing{
 		{
-			harness.Tencent, []string{"product=Mysql", "instance_id=cdb-n4j3y33j", "user_name_prefix=app", "domains=%", "privileges=@" + privileges},
+			harness.Tencent,
+			[]string{"product=Mysql", "instance_id=cdb-n4j3y33j", "user_name_prefix=app", "domains=%", "privileges=@" + privileges},
 			"35", "CreateProductSecret", "Creation", "RotateProductSecret", "Rotation",
 		},
 		{
-			harness.Alibaba, []string{"product=Rds", "instance_id=rm-bp1u1x0example", "secret_sub_type=DoubleUsers", "initial_credentials=@" + accounts},
+			harness.Alibaba,
+			[]string{"product=Rds", "instance_id=rm-bp1u1x0example", "secret_sub_type=DoubleUsers", "initial_credentials=@" + accounts},
 			"7", "CreateSecret", "", "RotateSecret", "Rotation",
 		},
 		{
-			harness.Huawei, []string{
+			harness.Huawei,
+			[]string{
 				"product=GaussDB-FG", "instance_id=taurus-1", "secret_sub_type=MultiUser", "create_agency=true", "initial_credentials=@" + accounts,
 				"rotation_func_urn=urn:fss:cn-north-4:" + huawei.ExampleProjectID + ":function:default:rotate:latest",
 			},

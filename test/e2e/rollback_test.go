@@ -47,7 +47,7 @@ func TestARollbackReachesReadersByEachCloudsOwnMeans(t *testing.T) {
 		},
 	} {
 		step.do()
-		destinations, _ := r.Vault.Read("status/"+secretName).Data["destinations"].(map[string]any)
+		destinations, _ := r.Vault.Read("status/" + secretName).Data["destinations"].(map[string]any)
 		for i, cloud := range r.Clouds {
 			destination := r.Destinations()[i]
 			if got := read(t, cloud, secretName); got != step.want {
