@@ -31,8 +31,8 @@ func ruleFields() map[string]*framework.FieldSchema {
 	return fields
 }
 
-// plannedRuleFields are those of a rule that isn't stored.
-func plannedRuleFields() map[string]*framework.FieldSchema {
+// rulePlanParameters are those of a plan of a rule.
+func rulePlanParameters() map[string]*framework.FieldSchema {
 	planned := ruleFields()
 	planned[fieldDelete] = &framework.FieldSchema{Type: framework.TypeBool, Description: "Plan the deletion of the rule."}
 	planned[fieldLimit] = &framework.FieldSchema{Type: framework.TypeInt, Default: defaultLimit, Description: "How many changes to list at most, and how many refusals, up to 1000. Defaults to 100."}
@@ -46,7 +46,7 @@ func (b *backend) rulePaths() []*framework.Path {
 		Callback: b.operation(writeRule), Responses: responds(nil), DisplayAttrs: display("write", "rule"),
 		Summary: "Create or change a rule; what isn't given stays.",
 	}
-	planned := plannedRuleFields()
+	planned := rulePlanParameters()
 	written := ruleFields()
 	written[fieldDelete] = &framework.FieldSchema{
 		Type: framework.TypeBool, Query: true,

@@ -300,7 +300,7 @@ func (c *convergence) carryOut(ctx context.Context, steps []plan.Step) error {
 		if atOnce {
 			c.have = plan.Absent() // in a dry run
 		}
-		if again := c.done(step); again {
+		if again := c.settle(step); again {
 			return nil
 		}
 	}
@@ -319,8 +319,8 @@ func (c *convergence) failed(step plan.Step, err error) error {
 	return err
 }
 
-// done notes what a step brought with it, and tells whether it has to be looked at.
-func (c *convergence) done(step plan.Step) (again bool) {
+// settle notes what a step brought with it, and tells whether it has to be looked at.
+func (c *convergence) settle(step plan.Step) (again bool) {
 	switch {
 	case step.Action == plan.Delete && step.After > 0:
 		c.have.DeletionTime = time.Now().UTC().Truncate(time.Second).Add(step.After)
