@@ -181,3 +181,25 @@ func TestTheTrailComesWithAQueryForTheCloudsOwnAudit(t *testing.T) {
 		})
 	}
 }
+
+func TestTheTrailsOfManyReplicasTakeLittleRoom(t *testing.T) {
+	m, _ := newMount(t, providertest.LabelMoving())
+	m.write("destinations/memory/main", map[string]any{"granularity": "secret-key"})
+	const keys = 60
+	for round := range 5 {
+		data := map[string]any{}
+		for key := range keys {
+			data[fmt.Sprint("key", key)] = fmt.Sprint("value ", round)
+		}
+		m.write("secrets/s", map[string]any{"data": data, "destinations": "memory/main"})
+		m.awaitSettled()
+	}
+	changes := 0
+	replicas := objects(m.read("trail/s").Data["replicas"])
+	for i := range replicas {
+		changes += len(m.trail("s", i))
+	}
+	if len(replicas) != keys || changes < keys || changes > 200 {
+		t.Errorf("%d changes of %d replicas are kept", changes, len(replicas))
+	}
+}

@@ -87,6 +87,7 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 	}
 	e.activities.expect(name, slot, out.due)
 	next := replica.advance(out, e.failure)
+	next.Trail = share(next.Trail, len(s.Replicas))
 	changed := !replica.same(next)
 	if changed || s.Born.IsZero() && !out.born.IsZero() {
 		s.Replicas[slot] = next

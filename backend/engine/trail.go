@@ -18,9 +18,10 @@ import (
 // convergence that changed something at the cloud has something to note there.
 
 const (
-	trailLength = 10 // changes that are kept of a replica
-	trailCalls  = 12 // calls that are kept of a change
-	goneLength  = 4  // replicas that are gone and whose trails are kept
+	trailLength = 10  // changes that are kept of a replica
+	trailsTotal = 200 // and of all replicas of a secret, whose record has to fit an entry of storage
+	trailCalls  = 12  // calls that are kept of a change
+	goneLength  = 4   // replicas that are gone and whose trails are kept
 )
 
 // TrailEntry is one change of a replica. It holds no value.
@@ -107,6 +108,11 @@ func extended(trail []TrailEntry, out outcome) []TrailEntry {
 		kept = kept[len(kept)-trailLength+1:]
 	}
 	return append(slices.Clone(kept), entry)
+}
+
+// share is the part of a replica's trail that is kept of a secret with so many.
+func share(trail []TrailEntry, replicas int) []TrailEntry {
+	return trail[max(0, len(trail)-trailsTotal/max(replicas, 1)):]
 }
 
 // rememberTrail keeps the trail of a replica that is gone, as long as the secret's record is.
