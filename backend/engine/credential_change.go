@@ -362,8 +362,15 @@ func (e *Engine) newCredential(c *ManagedCredential, o *opened) (provider.NewCre
 	}, nil
 }
 
+// provider is the schedule for the cloud. From a begin that has passed it goes on
+// in whole intervals: what a cloud does about one isn't documented, and it might
+// rotate at once.
 func (s Schedule) provider() provider.Rotation {
-	return provider.Rotation{Enabled: s.Enabled, Interval: s.Interval, Begin: s.Begin}
+	begin, now := s.Begin, time.Now()
+	if s.Interval > 0 && !begin.IsZero() && begin.Before(now) {
+		begin = begin.Add((now.Sub(begin)/s.Interval + 1) * s.Interval)
+	}
+	return provider.Rotation{Enabled: s.Enabled, Interval: s.Interval, Begin: begin}
 }
 
 // checkCredentialRemote refuses a remote name that something else of this mount

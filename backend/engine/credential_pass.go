@@ -108,7 +108,7 @@ func (e *Engine) passValue(ctx context.Context, c *ManagedCredential, data map[s
 		if had, err := e.holdsData(ctx, c.ReplicateTo, meta, digest); had || err != nil {
 			return newest, err
 		}
-		if p := c.Progress.Passed; p == nil {
+		if p := c.Progress.Passed; p == nil || meta.CreatedTime.After(p.Time) {
 			return 0, Refusef("secret %q is there already and not from managed credential %q; give another replicate_to, or delete the secret and write the credential again", c.ReplicateTo, c.Name)
 		}
 	}

@@ -246,7 +246,7 @@ func (run *credentialRun) handBack(w *credentialWork) {
 // queueNext says when a credential is worked on again.
 func (e *Engine) queueNext(r *replicator, queued string, run *credentialRun, cause error) {
 	switch {
-	case cause != nil && provider.ClassOf(cause).Lingers():
+	case cause != nil && (provider.ClassOf(cause).Lingers() || run.passes()):
 		r.queue.addAfter(queued, quota.Retry, blockedRetry/2+rand.N(blockedRetry)) //nolint:gosec // spreading load needs no secrecy
 	case cause != nil: // until a person has written it
 	case run.later > 0:
@@ -254,6 +254,12 @@ func (e *Engine) queueNext(r *replicator, queued string, run *credentialRun, cau
 	default:
 		e.passLater(r, queued, run)
 	}
+}
+
+// passes tells whether there is a value to pass on. What is in the way of that may be
+// a secret or a rule, whose change the credential isn't told of.
+func (run *credentialRun) passes() bool {
+	return run.c.ReplicateTo != "" && run.c.Progress.Made && run.c.Removal == nil
 }
 
 // isStorageFailure tells an error of our own storage from one of a destination.

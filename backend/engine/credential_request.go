@@ -24,6 +24,8 @@ func (e *Engine) RotateCredential(ctx context.Context, name string) (generation 
 			return err
 		}
 		switch {
+		case c.Removal != nil:
+			return Refusef("managed credential %q is being deleted", name)
 		case !product.Rotates:
 			return Refusef("%s can't be rotated on request", product.Title)
 		case !c.Progress.Made:
@@ -70,9 +72,20 @@ func (e *Engine) DeleteCredential(ctx context.Context, name string, policy Delet
 			}
 			removal.WindowDays = days
 		}
-		c.Removal, c.Progress.State = removal, StateDeleting
-		return nil
+		return e.replaceRemoval(c, removal)
 	})
+}
+
+// replaceRemoval sets how a credential goes. One that is going already, and can't,
+// may go in another way.
+func (e *Engine) replaceRemoval(c *ManagedCredential, removal *CredentialRemoval) error {
+	if c.Removal != nil && *c.Removal != *removal {
+		if w, _ := e.credentials.snapshot(c.Name); w.running || c.Progress.Dropping {
+			return Refusef("managed credential %q is just being deleted; look at managed/%s and try again in a moment", c.Name, c.Name)
+		}
+	}
+	c.Removal, c.Progress.State, c.Progress.Failure = removal, StateDeleting, nil
+	return nil
 }
 
 // changeCredential changes a credential that is there and has it worked on. A
@@ -89,9 +102,6 @@ func (e *Engine) changeCredential(ctx context.Context, name string, change func(
 	o, err := e.destinationAt(ctx, c.Destination)
 	if err != nil {
 		return 0, err
-	}
-	if c.Removal != nil {
-		return 0, Refusef("managed credential %q is being deleted", name)
 	}
 	before := c.clone()
 	if err := change(c, o); err != nil {

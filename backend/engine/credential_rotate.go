@@ -74,6 +74,9 @@ func (run *credentialRun) askToRotate(ctx context.Context) error {
 		}
 		return run.awaitVersions(ctx)
 	case provider.IsAmbiguous(err):
+		rotating := *p.Rotating
+		rotating.Begun = time.Now().UTC() // a call that ended at its limit may only just have arrived
+		p.Rotating = &rotating
 		return err
 	case class == provider.ClassConflict:
 		if found, lookErr := run.describe(ctx); lookErr == nil && found.State == provider.CredentialRotating {
