@@ -341,3 +341,26 @@ func TestADecisionAboutWhatWasDeletedAtTheCloudMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+func TestTheRemotesOfSeveralKeysAreTakenAtOnce(t *testing.T) {
+	m, region := newMount(t, providertest.LabelMoving())
+	m.write("destinations/memory/main", map[string]any{"granularity": "secret-key"})
+	version := func(text string) map[string]any {
+		return map[string]any{"a": text + " a", "b": text + " b", "c": "constant"}
+	}
+	m.write("secrets/s", map[string]any{"data": version("old"), "destinations": "memory/main"})
+	m.awaitSettled()
+	snapshot := m.storage.dump(t)
+	m.write("secrets/s", map[string]any{"data": version("lost")})
+	m.awaitSettled()
+	m.setBack(snapshot)
+	before := held(region)
+	m.write("resume/s", map[string]any{"take": "remote"})
+	m.awaitSettled()
+	if got := m.read("secrets/s").Data["data"]; !reflect.DeepEqual(got, version("lost")) {
+		t.Errorf("Vault has %v", got)
+	}
+	if got := held(region); !reflect.DeepEqual(got, before) {
+		t.Errorf("taking the remotes' values changed the remotes from %v to %v", before, got)
+	}
+}

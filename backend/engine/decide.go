@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -74,20 +75,20 @@ func (e *Engine) Decide(ctx context.Context, d Decision) (Decided, error) {
 		return Decided{}, err
 	}
 	var decided Decided
-	var taken *comparison
+	var taken []*comparison
 	for i, f := range found {
 		switch {
 		case !f.ahead:
 			decided.Confirmed++
 			continue
-		case d.Take == TakeRemote && taken != nil:
-			return Decided{}, Refusef("secret %q is behind several remote secrets, at %s and %s: say with destination= whose value to take", d.Name, taken.slot, f.slot)
+		case d.Take == TakeRemote && len(taken) > 0 && slotRef(taken[0].slot) != slotRef(f.slot):
+			return Decided{}, Refusef("secret %q is behind several remote secrets, at %s and %s: say with destination= whose value to take", d.Name, slotRef(taken[0].slot), slotRef(f.slot))
 		}
 		decided.Ahead = append(decided.Ahead, f.slot)
-		taken = &found[i]
+		taken = append(taken, &found[i])
 	}
 	var number uint64
-	if d.Take == TakeRemote && taken != nil {
+	if d.Take == TakeRemote && len(taken) > 0 {
 		if number, err = e.takeRemote(ctx, d, taken); err != nil {
 			return Decided{}, err
 		}
@@ -162,29 +163,18 @@ func isRefusal(err error) bool {
 	return errors.As(err, &refusal)
 }
 
-// takeRemote makes what readers of a remote get a new version in Vault, unless its
-// newest is that, and notes in f that the remote holds it.
-func (e *Engine) takeRemote(ctx context.Context, d Decision, f *comparison) (uint64, error) {
-	if !f.seen.Exists() {
-		return 0, Refusef("the remote secret %q at %s isn't there any more, so it has no value to take; take=vault makes it anew", f.c.name, f.slot)
+// takeRemote makes what readers of remotes at one destination get a new version in
+// Vault, unless its newest is that, and notes in each that the remote holds it. There
+// are several only with a replica of each key.
+func (e *Engine) takeRemote(ctx context.Context, d Decision, taken []*comparison) (uint64, error) {
+	values, ids, same := make([]provider.Value, len(taken)), make([]string, len(taken)), true
+	for i, f := range taken {
+		var err error
+		if ids[i], values[i], err = f.readersGet(ctx); err != nil {
+			return 0, err
+		}
+		same = same && payload.Digest(e.mount.digestKey(), values[i]) == f.c.want.Digest
 	}
-	if f.seen.CloudManaged || f.seen.Owner() != f.c.want.Owner {
-		return 0, Refusef("the remote secret %q at %s isn't this secret's any more: it doesn't carry its mark; take it over with import/%s match=%s adopt=true, or send Vault's value under another remote_name",
-			f.c.name, f.slot, slotRef(f.slot), f.c.name)
-	}
-	id := f.seen.ReadersGet(f.c.want.PointerID)
-	if id == "" {
-		return 0, Refusef("the remote secret %q at %s has no version that could be taken", f.c.name, f.slot)
-	}
-	var value provider.Value
-	err := f.c.call(quota.WithLane(ctx, quota.People), func(ctx context.Context) (err error) {
-		value, err = f.c.o.remote.Read(ctx, f.c.name, id)
-		return err
-	})
-	if err != nil {
-		return 0, err
-	}
-	digest := payload.Digest(e.mount.digestKey(), value)
 	s, err := e.load(ctx, d.Name)
 	if err != nil {
 		return 0, err
@@ -193,39 +183,71 @@ func (e *Engine) takeRemote(ctx context.Context, d Decision, f *comparison) (uin
 	if err != nil {
 		return 0, err
 	}
-	var current uint64
+	var current, live uint64
 	if meta != nil {
-		current = meta.Current
+		current, live = meta.Current, meta.Newest(time.Now())
 	}
-	if digest != f.c.want.Digest {
-		data, format, err := e.dataOf(ctx, s, f, value, current)
+	if !same {
+		data, format, err := e.dataOf(ctx, s, taken, values, live)
 		if err != nil {
 			return 0, err
 		}
-		cas := int(current)
-		changed, err := e.Apply(ctx, Change{
-			Name: d.Name, Data: data, Implied: &format, CAS: &cas, Request: kvstore.WriteRequest(d.Request, d.Name, data, &cas),
-		})
-		if err != nil {
+		if current, err = e.writeTaken(ctx, d, taken[0], data, format, current); err != nil {
 			return 0, err
 		}
-		if kvstore.Failed(changed.Response, nil) {
-			return 0, Refusef("the value of the remote secret %q at %s can't be written to secret %q: %v", f.c.name, f.slot, d.Name, changed.Response.Error())
-		}
-		current = kvstore.WrittenVersion(changed.Response)
 	}
-	f.seen = f.seen.Identified(id, plan.VersionNumber{Number: current, Incarnation: max(s.Incarnation, 1) + 1}, digest)
-	if f.seen.Current.ID != id {
-		f.seen.Current = plan.Current{ID: id, Version: plan.VersionNumber{Number: current, Incarnation: max(s.Incarnation, 1) + 1}, Digest: digest}
+	number := plan.VersionNumber{Number: current, Incarnation: max(s.Incarnation, 1) + 1}
+	for i, f := range taken {
+		digest := payload.Digest(e.mount.digestKey(), values[i])
+		f.seen = f.seen.Identified(ids[i], number, digest)
+		if f.seen.Current.ID != ids[i] {
+			f.seen.Current = plan.Current{ID: ids[i], Version: number, Digest: digest}
+		}
 	}
 	return current, nil
 }
 
-// dataOf is the data of a new version that has a remote value in it, and the
-// format that it implies.
-func (e *Engine) dataOf(ctx context.Context, s *Secret, f *comparison, value provider.Value, current uint64) (map[string]any, payload.Format, error) {
-	key, partial := slotKey(f.slot)
-	if d := f.c.o.destination; !partial {
+// readersGet reads the version that readers of the remote get.
+func (f *comparison) readersGet(ctx context.Context) (id string, value provider.Value, err error) {
+	switch id = f.seen.ReadersGet(f.c.want.PointerID); {
+	case !f.seen.Exists():
+		return "", value, Refusef("the remote secret %q at %s isn't there any more, so it has no value to take; take=vault makes it anew", f.c.name, f.slot)
+	case f.seen.CloudManaged || f.seen.Owner() != f.c.want.Owner:
+		return "", value, Refusef("the remote secret %q at %s isn't this secret's any more: it doesn't carry its mark; take it over with import/%s match=%s adopt=true, or send Vault's value under another remote_name",
+			f.c.name, f.slot, slotRef(f.slot), f.c.name)
+	case id == "":
+		return "", value, Refusef("the remote secret %q at %s has no version that could be taken", f.c.name, f.slot)
+	}
+	err = f.c.call(quota.WithLane(ctx, quota.People), func(ctx context.Context) (err error) {
+		value, err = f.c.o.remote.Read(ctx, f.c.name, id)
+		return err
+	})
+	return id, value, err
+}
+
+// writeTaken makes data a new version of the secret and returns its number.
+func (e *Engine) writeTaken(ctx context.Context, d Decision, f *comparison, data map[string]any, format payload.Format, current uint64) (uint64, error) {
+	cas := int(current) //nolint:gosec // version numbers are small
+	changed, err := e.Apply(ctx, Change{
+		Name: d.Name, Data: data, Implied: &format, CAS: &cas, Request: kvstore.WriteRequest(d.Request, d.Name, data, &cas),
+	})
+	if err != nil {
+		return 0, err
+	}
+	if kvstore.Failed(changed.Response, nil) {
+		return 0, Refusef("the value of the remote secret %q at %s can't be written to secret %q: %v", f.c.name, f.slot, d.Name, changed.Response.Error())
+	}
+	return kvstore.WrittenVersion(changed.Response), nil
+}
+
+// dataOf is the data of a new version that has the remotes' values in it, and the
+// format that it implies. What else the live version has stays.
+func (e *Engine) dataOf(ctx context.Context, s *Secret, taken []*comparison, values []provider.Value, live uint64) (map[string]any, payload.Format, error) {
+	keys := make([]string, len(taken))
+	for i, f := range taken {
+		keys[i], _ = slotKey(f.slot)
+	}
+	if d := taken[0].c.o.destination; keys[0] == "" {
 		byRules, err := e.byRules(ctx, s, d.Ref())
 		if err != nil {
 			return nil, "", err
@@ -234,14 +256,13 @@ func (e *Engine) dataOf(ctx context.Context, s *Secret, f *comparison, value pro
 		if err != nil {
 			return nil, "", err
 		}
-		key = valueOf(r.settings.ValueKey)
-		partial = key != ""
+		keys[0] = valueOf(r.settings.ValueKey)
 	}
-	if !partial {
-		data, format := decodeValue(value)
+	if keys[0] == "" {
+		data, format := decodeValue(values[0])
 		return data, format, nil
 	}
-	version, err := e.ReadVersion(ctx, s.Name, current)
+	version, err := e.ReadVersion(ctx, s.Name, live)
 	if err != nil {
 		return nil, "", err
 	}
@@ -249,9 +270,11 @@ func (e *Engine) dataOf(ctx context.Context, s *Secret, f *comparison, value pro
 	if version != nil {
 		data = maps.Clone(version.Data)
 	}
-	data[key] = value.Reveal()
-	if value.IsBinary() {
-		data[key] = base64.StdEncoding.EncodeToString([]byte(value.Reveal()))
+	for i, key := range keys {
+		data[key] = values[i].Reveal()
+		if values[i].IsBinary() {
+			data[key] = base64.StdEncoding.EncodeToString([]byte(values[i].Reveal()))
+		}
 	}
 	return data, payload.JSON, nil
 }
