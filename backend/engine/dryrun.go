@@ -168,6 +168,9 @@ func (e *Engine) dryRunAt(ctx context.Context, values *readOnce, s subject, slot
 	if o.destination.Disabled {
 		planned.Waits = append(planned.Waits, "the destination is disabled: disabled=false lets it go on")
 	}
+	if held := replica.Held; held != nil {
+		planned.Waits = append(planned.Waits, fmt.Sprintf("its deletion is held since %s: release-held/%s lets those go on that are held", held.Since.Format(time.RFC3339), ref))
+	}
 	if p.running {
 		planned.Notes = append(planned.Notes, "a convergence is at work right now; what it does is not in here")
 	}
