@@ -52,7 +52,11 @@ func (out outcome) nextDue() time.Time {
 	if provider.ClassOf(out.err) != provider.ClassOwnership || out.observed.State != provider.StatePendingDeletion {
 		return out.due
 	}
-	return older(out.due, out.observed.DeletionTime)
+	free := out.observed.DeletionTime
+	if soonest := time.Now().Add(blockedRetry); free.Before(soonest) && !free.IsZero() {
+		free = soonest // also when the cloud is late
+	}
+	return older(out.due, free)
 }
 
 // save stores what a convergence did and ends the secret's work if that was the

@@ -53,7 +53,8 @@ var deletionRows = []row{
 	{"withdrawn, then `DELETE secrets/:name`, policy `schedule`", tombstoned, everywhere(scheduled), func(x *deleting) { x.withdraw(); x.remove("secrets/" + x.name) }},
 	{"withdrawn, then `DELETE secrets/:name`, policy `force`", noSecret, everywhere(gone), func(x *deleting) { x.withdraw(); x.policy("force"); x.remove("secrets/" + x.name) }},
 	{
-		"withdrawn, then `DELETE secrets/:name`, policy `retain`", noSecret, [3]string{unmarkedDisabled, unmarkedRestored, unmarkedRestored},
+		"withdrawn, then `DELETE secrets/:name`, policy `retain`", noSecret,
+		[3]string{unmarkedDisabled, unmarkedRestored, unmarkedRestored},
 		func(x *deleting) { x.withdraw(); x.policy("retain"); x.remove("secrets/" + x.name) },
 	},
 	{"destination taken off a secret", noReplica, everywhere(unmarked), func(x *deleting) { x.one(); x.set(map[string]any{"destinations": ""}) }},
