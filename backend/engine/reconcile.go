@@ -128,6 +128,9 @@ func (e *Engine) convergence(o *opened, values *readOnce, s *Secret, meta *kvsto
 		secret:  s.Name, held: replica.Held, doubtful: doubtful, newest: plan.VersionNumber{Incarnation: s.Incarnation},
 	}
 	c.have.Known = c.have.Known && !doubtful
+	if due := c.have.DeletionTime; replica.State == StateBlocked && c.have.State == provider.StatePendingDeletion && time.Now().After(due) {
+		c.have.Known = false // it should be gone by now
+	}
 	if meta != nil {
 		c.newest.Number = meta.Current
 	}
