@@ -12,7 +12,6 @@ import (
 
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
-	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/quota"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/rule"
 )
 
@@ -165,12 +164,12 @@ func (e *Engine) forgive(ctx context.Context, s *Secret, slot string, presence p
 // noteDrift stores what was found and marks the secret, in this order: what is
 // marked without a note of drift is converged after a crash. The caller holds the
 // secret's lock.
-func (e *Engine) noteDrift(ctx context.Context, s *Secret, slot string, d *Drift, lane quota.Lane) error {
+func (e *Engine) noteDrift(ctx context.Context, s *Secret, slot string, d *Drift) error {
 	replica := s.Replicas[slot]
 	if replica.Drift != nil {
 		d.Since = replica.Drift.Since
 	}
-	if !d.same(replica.Drift) || d.Repair != replica.Drift.Repair {
+	if !d.same(replica.Drift) {
 		next := *replica
 		next.Drift, next.State, next.Failure = d, StateDrifted, nil
 		next.LastVerification = e.lastVerified(s.Name, slot, &next)
@@ -184,13 +183,6 @@ func (e *Engine) noteDrift(ctx context.Context, s *Secret, slot string, d *Drift
 		event.Version = replica.Observed.Current.Version.Number
 		event.Drift = kindsOf(d.Findings)
 		e.tell(event)
-	}
-	if d.Repair {
-		if err := e.begin(because(ctx, ReasonDrift), s); err != nil {
-			return err
-		}
-		e.enqueueAll(s, lane)
-		return nil
 	}
 	e.takeUpEarly(ctx, s)
 	now := time.Now().UTC()

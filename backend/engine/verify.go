@@ -111,7 +111,40 @@ func (e *Engine) Verify(ctx context.Context, req VerifyRequest) (found []Verifie
 		})
 	}
 	looking.Wait()
+	failed = append(failed, e.repair(ctx, req, found))
 	return found, e.activities.generation(req.Name), errors.Join(failed...)
+}
+
+// repair has the replicas converged whose verification says so, all at once: work
+// that begins for one of them keeps the others from being compared.
+func (e *Engine) repair(ctx context.Context, req VerifyRequest, found []Verified) error {
+	if !slices.ContainsFunc(found, func(v Verified) bool { return v.Result == VerifiedRepairing }) {
+		return nil
+	}
+	defer e.lock(req.Name)()
+	s, err := e.load(ctx, req.Name)
+	if err != nil {
+		return err
+	}
+	asked := false
+	for _, v := range found {
+		if replica := s.Replicas[v.slot]; v.Result == VerifiedRepairing && replica != nil && replica.Drift != nil {
+			next := *replica.Drift
+			next.Repair = true
+			replica.Drift, asked = &next, true
+		}
+	}
+	if !asked {
+		return nil // something else made it undone meanwhile
+	}
+	if err := e.storeSecret(ctx, s); err != nil {
+		return err
+	}
+	if err := e.begin(ctx, s); err != nil {
+		return err
+	}
+	e.enqueueAll(s, req.Lane)
+	return nil
 }
 
 // AwaitRepairs completes what a verification found after its repairs had time to
@@ -156,11 +189,10 @@ type verification struct {
 	slot string
 	c    *convergence // for what should be, and to call
 
-	secret     *Secret
-	replica    *Replica
-	generation uint64
-	notes      []string
-	failed     error // why the cloud didn't let us look
+	secret  *Secret
+	replica *Replica
+	notes   []string
+	failed  error // why the cloud didn't let us look
 }
 
 // verify compares one replica. Its error is a failure of our own storage.
@@ -262,8 +294,8 @@ func (v *verification) take(ctx context.Context) (reason string, err error) {
 	}
 	v.e.takeUpEarly(ctx, s)
 	replica := s.Replicas[v.slot]
-	generation, quiet, state := v.e.activities.quiet(s.Name, v.slot)
-	v.secret, v.replica, v.generation = s, replica, generation
+	_, quiet, state := v.e.activities.quiet(s.Name, v.slot)
+	v.secret, v.replica = s, replica
 	switch {
 	case replica.Removal != nil:
 		return "it is being given up", nil
@@ -365,8 +397,8 @@ func (v *verification) conclude(ctx context.Context, look plan.Look, result *Ver
 	if err != nil {
 		return false, err
 	}
-	generation, quiet, _ := e.activities.quiet(name, v.slot)
-	if !quiet || generation != v.generation || !reflect.DeepEqual(s.Replicas[v.slot], v.replica) {
+	_, quiet, _ := e.activities.quiet(name, v.slot)
+	if !quiet || !reflect.DeepEqual(s.Replicas[v.slot], v.replica) {
 		return true, nil
 	}
 	e.verifiedNow(name, v.slot, look.Time)
@@ -381,11 +413,11 @@ func (v *verification) conclude(ctx context.Context, look plan.Look, result *Ver
 		result.Reason = "its drift_action is ignore, so nothing is noted"
 		return false, nil
 	case repair && found.repairable():
-		result.Result, found.Repair = VerifiedRepairing, true
+		result.Result = VerifiedRepairing // by who asked, with the others of the secret
 	case repair:
 		result.Reason = "it isn't repaired, since not all of it can be"
 	}
-	if err := e.noteDrift(ctx, s, v.slot, found, v.req.Lane); err != nil {
+	if err := e.noteDrift(ctx, s, v.slot, found); err != nil {
 		return false, err
 	}
 	if plan.Finds(found.Findings, plan.DriftAhead) {

@@ -197,7 +197,12 @@ func (t *round) verify(ctx context.Context, id string) (Verified, error) {
 	if slot == "" {
 		return passed, nil // left over
 	}
-	return t.e.verify(ctx, VerifyRequest{Name: claim.Secret, Lane: quota.Bulk, background: true}, slot)
+	req := VerifyRequest{Name: claim.Secret, Lane: quota.Bulk, background: true}
+	found, err := t.e.verify(ctx, req, slot)
+	if err != nil {
+		return found, err
+	}
+	return found, t.e.repair(ctx, req, []Verified{found})
 }
 
 // note stores the place in the round, now and then.
