@@ -68,6 +68,7 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 		return err
 	}
 	replica := s.Replicas[slot]
+	ahead, _ := isAhead(out.err)
 	switch {
 	case replica == nil:
 		e.activities.forget(name, slot)
@@ -77,6 +78,10 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 		return nil // renamed meanwhile, and queued again by that
 	case out.waiting, out.stale:
 		return nil // it is queued again by the one that it waits for, or by who changed it
+	case replica.Term == e.term && out.term != e.term && ahead:
+		// Somebody decided about it meanwhile, which must not be made undone.
+		e.enqueueAt(slot, name, quota.Retry)
+		return nil
 	case out.left:
 		return e.saveDrifted(ctx, s, slot, generation, doubt, out)
 	case out.removed && replica.Removal != nil:
@@ -90,6 +95,9 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 		return nil
 	}
 	e.activities.expect(name, slot, out.due)
+	if replica.Term == e.term {
+		out.term = e.term // it was compared meanwhile
+	}
 	next := replica.advance(out, e.failure)
 	next.Trail = share(next.Trail, len(s.Replicas))
 	changed := !replica.same(next)
