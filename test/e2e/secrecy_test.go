@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -36,6 +37,8 @@ type hunt struct {
 	t     *testing.T
 	r     harness.Replication
 	shown map[string][]byte // by where
+	// issued are what clouds have made, and what they were given for it.
+	issued map[string]string
 }
 
 // Known values and credentials go through success, refusal, every kind of
@@ -54,6 +57,7 @@ func TestNoValueAndNoCredentialIsShown(t *testing.T) {
 	h.succeed()
 	h.beRefused()
 	h.fail()
+	h.issue()
 	h.overviews()
 	h.look("the processes", processes(t, h.r.Vault.PluginPIDs()))
 	h.r.Vault.KillPlugin()
@@ -135,6 +139,34 @@ func (h *hunt) beRefused() {
 	h.write("a key in an endpoint", "destinations/alicloud-kms/bad", map[string]any{
 		"region": "cn-hangzhou", "access_key_id": "x", "access_key_secret": canaryKey, "endpoint": "https://user:" + canaryKey + "@kms.example.com",
 	})
+}
+
+// issue has each cloud make a credential and rotate it, and reads all but the value.
+func (h *hunt) issue() {
+	h.issued = map[string]string{"the initial password": "canary-Initial-1"}
+	for _, at := range issuings(h.t) {
+		name := "managed-" + at.service.Type
+		path := "managed/" + name
+		h.look("the command that makes "+name, []byte(h.r.Vault.CLI(at.write(name, "wait=0", "credential_cache_ttl=1h")...)))
+		awaitCredential(h.t, h.r.Vault, name, "ready")
+		for _, what := range []string{"first", "second"} {
+			password, _ := credentialNow(h.r.Vault, name)["password"].(string)
+			if len(password) < 8 {
+				h.t.Fatalf("%s has a password of %d letters", name, len(password))
+			}
+			h.issued["the "+what+" password of "+name] = password
+			h.write("a rotation of "+name, path+"/rotate", map[string]any{"wait": "0"})
+			awaitCredential(h.t, h.r.Vault, name, "ready")
+		}
+		h.write("a refusal to "+name, path, map[string]any{"initial_credentials": `{"password":"canary-Initial-1"}`})
+		for _, below := range []string{"", "/rotation", "/history"} {
+			answer, err := json.Marshal(h.r.Vault.Read(path + below))
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			h.look(path+below, answer)
+		}
+	}
 }
 
 // puts are the calls that carry the value of a new version.
@@ -255,9 +287,11 @@ func (h *hunt) files() {
 
 func (h *hunt) report() {
 	for where, text := range h.shown {
-		for what, secret := range map[string]string{
+		secrets := map[string]string{
 			"the value": canary, "the access key's secret": canaryKey, "the session token": canaryToken, "a former key": canaryWrong,
-		} {
+		}
+		maps.Copy(secrets, h.issued)
+		for what, secret := range secrets {
 			for form, word := range forms(secret) {
 				if bytes.Contains(text, []byte(word)) {
 					at := bytes.Index(text, []byte(word))
