@@ -68,7 +68,7 @@ test: test-unit test-e2e ## Run all tests with the race detector
 .PHONY: test-unit
 test-unit: $(TOOLS)/gotestsum ## Run the tests that need no Vault (PKG=./backend/... RUN=regexp)
 	@CGO_ENABLED=1 $(TOOLS)/gotestsum --format pkgname-and-test-fails --hide-summary skipped --packages \
-	  "$$(go list $(PKG) | grep -v '^$(MODULE)/test/e2e$$' | tr '\n' ' ')" -- -race -timeout 10m $(if $(RUN),-run '$(RUN)')
+	  "$$(go list $(PKG) | grep -v '^$(MODULE)/test/e2e$$' | tr '\n' ' ')" -- -race -timeout 20m $(if $(RUN),-run '$(RUN)')
 
 .PHONY: test-e2e
 test-e2e: $(TOOLS)/gotestsum build-race vault ## Run the end-to-end tests: real Vault, real plugin, emulated clouds (RUN=regexp)

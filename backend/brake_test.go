@@ -111,7 +111,7 @@ func TestWhatIsHeldWaitsForAPersonOrForTheSecretToBeWantedAgain(t *testing.T) {
 					if since, _ := held["held_since"].(string); since == "" || held["error"] != nil {
 						t.Errorf("it is shown as %v", held)
 					}
-					if plan := m.write("plan/s0001", nil).Data["text"].(string); !strings.Contains(plan, "release-held/memory/main") {
+					if plan, _ := m.write("plan/s0001", nil).Data["text"].(string); !strings.Contains(plan, "release-held/memory/main") {
 						t.Errorf("the plan doesn't say that it is held: %s", plan)
 					}
 					time.Sleep(3 * time.Hour)

@@ -269,7 +269,7 @@ func TestADestinationThatIsAwayIsNotLookedAtAgainAndAgain(t *testing.T) {
 		if calls == 0 || calls > 3700/5 {
 			t.Errorf("within an hour %d calls were made", calls)
 		}
-		if m.read("status").Data["states"].(map[string]int)["in_sync"] != 50 { //nolint:forcetypeassert // a failed test says enough
+		if states, _ := m.read("status").Data["states"].(map[string]int); states["in_sync"] != 50 {
 			t.Error("what can't be looked at isn't in sync any more")
 		}
 		seen := watch(region)
@@ -289,7 +289,7 @@ func TestWhatMayNotBeReadIsNamedAndTheRestCompared(t *testing.T) {
 			m.awaitSettled()
 			region.Before(providertest.Always(providertest.OpRead, providertest.Failure(provider.ClassPermission)))
 			got := m.verify("s", map[string]any{"values": true})
-			notes, _ := dig(got.Data["replicas"].([]any)[0], "not_compared").([]string) //nolint:forcetypeassert,errcheck // a failed test says enough
+			notes, _ := dig(got.Data["replicas"].([]any)[0], "not_compared").([]string) //nolint:errcheck // a failed test says enough
 			if got.Data["result"] != "in_sync" || len(notes) != 1 || !strings.HasPrefix(notes[0], "values: ") {
 				t.Errorf("it is %v", got.Data)
 			}

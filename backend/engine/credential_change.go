@@ -368,7 +368,7 @@ func (e *Engine) newCredential(c *ManagedCredential, o *opened) (provider.NewCre
 func (s Schedule) provider() provider.Rotation {
 	begin, now := s.Begin, time.Now()
 	if s.Interval > 0 && !begin.IsZero() && begin.Before(now) {
-		begin = begin.Add((now.Sub(begin)/s.Interval + 1) * s.Interval)
+		begin = now.Add(s.Interval - now.Sub(begin)%s.Interval)
 	}
 	return provider.Rotation{Enabled: s.Enabled, Interval: s.Interval, Begin: begin}
 }

@@ -239,23 +239,22 @@ func (as *activities) settle(name, slot string, state State) {
 	a.wakeLocked()
 }
 
-// quiet tells whether nothing is under way or to be done for a replica, and as of
-// which generation of its secret, 0 without outstanding work. Otherwise state is
-// how it is shown.
-func (as *activities) quiet(name, slot string) (generation uint64, quiet bool, state State) {
+// quiet tells whether nothing is under way or to be done for a replica. Otherwise
+// state is how it is shown.
+func (as *activities) quiet(name, slot string) (quiet bool, state State) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	a := as.byName[name]
 	if a == nil {
-		return 0, true, ""
+		return true, ""
 	}
 	p := a.progress[slot]
 	switch {
 	case p == nil:
-		return a.generation, true, ""
+		return true, ""
 	case p.running:
-		return a.generation, false, StatePending
+		return false, StatePending
 	default:
-		return a.generation, p.done(a.generation) || p.state == StateDrifted && p.settled == a.generation, p.shown(a.generation)
+		return p.done(a.generation) || p.state == StateDrifted && p.settled == a.generation, p.shown(a.generation)
 	}
 }

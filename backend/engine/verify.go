@@ -100,7 +100,7 @@ func (e *Engine) Verify(ctx context.Context, req VerifyRequest) (found []Verifie
 		return nil, 0, Refusef("secret %q has no replica at destination %s", req.Name, req.Destination)
 	}
 	found = make([]Verified, len(slots))
-	failed := make([]error, len(slots))
+	failed := make([]error, len(slots)+1)
 	turns := make(chan struct{}, verifiers)
 	var looking sync.WaitGroup
 	for i, slot := range slots {
@@ -111,7 +111,7 @@ func (e *Engine) Verify(ctx context.Context, req VerifyRequest) (found []Verifie
 		})
 	}
 	looking.Wait()
-	failed = append(failed, e.repair(ctx, req, found))
+	failed[len(slots)] = e.repair(ctx, req, found)
 	return found, e.activities.generation(req.Name), errors.Join(failed...)
 }
 
@@ -294,7 +294,7 @@ func (v *verification) take(ctx context.Context) (reason string, err error) {
 	}
 	v.e.takeUpEarly(ctx, s)
 	replica := s.Replicas[v.slot]
-	_, quiet, state := v.e.activities.quiet(s.Name, v.slot)
+	quiet, state := v.e.activities.quiet(s.Name, v.slot)
 	v.secret, v.replica = s, replica
 	switch {
 	case replica.Removal != nil:
@@ -397,7 +397,7 @@ func (v *verification) conclude(ctx context.Context, look plan.Look, result *Ver
 	if err != nil {
 		return false, err
 	}
-	_, quiet, _ := e.activities.quiet(name, v.slot)
+	quiet, _ := e.activities.quiet(name, v.slot)
 	if !quiet || !reflect.DeepEqual(s.Replicas[v.slot], v.replica) {
 		return true, nil
 	}
