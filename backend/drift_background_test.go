@@ -289,7 +289,7 @@ func TestWhatMayNotBeReadIsNamedAndTheRestCompared(t *testing.T) {
 			m.awaitSettled()
 			region.Before(providertest.Always(providertest.OpRead, providertest.Failure(provider.ClassPermission)))
 			got := m.verify("s", map[string]any{"values": true})
-			notes, _ := dig(got.Data["replicas"].([]any)[0], "not_compared").([]string) //nolint:errcheck // a failed test says enough
+			notes, _ := dig(got.Data["replicas"].([]any)[0], "not_compared").([]string)
 			if got.Data["result"] != "in_sync" || len(notes) != 1 || !strings.HasPrefix(notes[0], "values: ") {
 				t.Errorf("it is %v", got.Data)
 			}

@@ -93,7 +93,15 @@ func (e *Engine) save(ctx context.Context, slot, name string, generation, doubt 
 		e.tell(eventOf(EventReplicated, name, slot, removed, operationRemove))
 		e.finish(s)
 		return nil
+	default:
+		return e.saveStanding(ctx, s, slot, generation, doubt, out)
 	}
+}
+
+// saveStanding stores where a replica stands that is still there. The caller holds
+// the secret's lock.
+func (e *Engine) saveStanding(ctx context.Context, s *Secret, slot string, generation, doubt uint64, out outcome) error {
+	name, replica := s.Name, s.Replicas[slot]
 	e.activities.expect(name, slot, out.due)
 	if replica.Term == e.term {
 		out.term = e.term // it was compared meanwhile
