@@ -146,7 +146,7 @@ func warning(status *engine.SecretStatus, r engine.ReplicaStatus) string {
 	case engine.StatePending, engine.StateDeleting, engine.StateReleasing:
 		return subject + "not yet replicated; that goes on in the background, see status/" + status.Name
 	case engine.StateBlocked, engine.StateRetrying:
-		text := subject + "stored in Vault, but not replicated"
+		text := subject + lagging(r)
 		if r.Failure != nil {
 			text += fmt.Sprintf(": %s (class %s); %s", r.Failure.Message, r.Failure.Class, r.Failure.Class.Action())
 		}
@@ -157,10 +157,18 @@ func warning(status *engine.SecretStatus, r engine.ReplicaStatus) string {
 	case engine.StateDrifted:
 		return subject + "somebody else changed it in the cloud; see status/" + status.Name + ", and verify/" + status.Name + " with repair=true"
 	case engine.StateDisabled:
-		return subject + "stored in Vault, but the destination is disabled; enable it with disabled=false"
+		return subject + lagging(r) + ": the destination is disabled; enable it with disabled=false"
 	default:
 		return subject + "is " + string(r.State)
 	}
+}
+
+// lagging says how far a change came that the destination doesn't have yet.
+func lagging(r engine.ReplicaStatus) string {
+	if r.Removal != nil {
+		return "taken away in Vault, but still there as it was"
+	}
+	return "stored in Vault, but not replicated"
 }
 
 // warned answers with warnings alone, or with nothing without any.

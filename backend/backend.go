@@ -244,6 +244,9 @@ func (b *backend) clean(ctx context.Context) {
 
 // HandleRequest serves a request.
 func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	if err := knownType(req.Path, b.kinds); err != nil {
+		return refused(err)
+	}
 	if err := decodeManaged(req, b.kinds); err != nil {
 		return logical.ErrorResponse(err.Error()), logical.ErrInvalidRequest
 	}

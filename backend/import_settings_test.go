@@ -123,10 +123,26 @@ func TestJobsAreListedCancelledAndRemoved(t *testing.T) {
 	if resp, err := m.do(logical.ReadOperation, "jobs/"+id, nil); err != nil || resp != nil {
 		t.Errorf("a removed job is %v, %v", resp, err)
 	}
-	if resp, err := m.do(logical.UpdateOperation, "jobs/"+id+"/cancel", nil); err != nil || resp != nil {
+	if resp, err := m.do(logical.UpdateOperation, "jobs/"+id+"/cancel", nil); err == nil || !strings.Contains(fmt.Sprint(resp.Error()), "there is no job "+id) {
 		t.Errorf("cancelling a removed job: %v, %v", resp, err)
 	}
 	if got := c.service.Core().Calls.Count("UpdateDescription"); got != 0 {
 		t.Errorf("%d secrets were marked", got)
 	}
+}
+
+func TestABlockedReplicaSaysUnderWhichNameItIsTakenOver(t *testing.T) {
+	c := emulatedClouds["Tencent"](t)
+	m := mountOn(t, c)
+	c.seed(t, "team_db", nil)
+	m.write("secrets/team/db", map[string]any{"value": "one", "destinations": c.destination})
+	replica := m.awaitAt("team/db", c.destination, "blocked")
+	if text := fmt.Sprint(replica["error"]); !strings.Contains(text, "match=team_db adopt=true path_template=team/db") {
+		t.Errorf("the blocked replica says %s", text)
+	}
+	report := m.imported(c.destination, map[string]any{"match": "team_db", "adopt": true, "path_template": "team/db", "on_conflict": "keep"})
+	if report["team_db"]["result"] != "adopted" {
+		t.Errorf("taken over as it says it is %v", report)
+	}
+	m.awaitAt("team/db", c.destination, "in_sync")
 }

@@ -60,6 +60,24 @@ func (b *backend) destinationPaths() []*framework.Path {
 	return paths
 }
 
+// knownType refuses the path of a destination of an unknown type. Each type has
+// paths of its own, so Vault would say no more than that there is no such path.
+func knownType(path string, kinds []provider.Kind) error {
+	rest, isDestination := strings.CutPrefix(path, "destinations/")
+	wanted, _, hasName := strings.Cut(rest, "/")
+	if !isDestination || !hasName {
+		return nil
+	}
+	types := make([]string, len(kinds))
+	for i, kind := range kinds {
+		types[i] = kind.Type
+	}
+	if slices.Contains(types, wanted) {
+		return nil
+	}
+	return fmt.Errorf("destination type %q is unknown, possible are %s", wanted, strings.Join(types, ", "))
+}
+
 func (b *backend) kindPaths(kind provider.Kind) []*framework.Path {
 	suffix := kind.Type + "-destination"
 	prefix := "destinations/" + kind.Type + "/"

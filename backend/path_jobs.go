@@ -180,14 +180,14 @@ func readJob(ctx context.Context, e *engine.Engine, req *logical.Request, d *fra
 	return resp, nil
 }
 
-func cancelJob(ctx context.Context, e *engine.Engine, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+func cancelJob(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 	id := d.Get(fieldID).(string)
 	found, err := e.CancelJob(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	if !found {
-		return notFound(req, nil)
+		return nil, engine.Refusef("there is no job %s; LIST jobs tells which there are", id)
 	}
 	j, err := e.Job(ctx, id)
 	if err != nil || j == nil {

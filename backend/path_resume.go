@@ -137,7 +137,7 @@ func pauseWarning(status *engine.SecretStatus, r engine.ReplicaStatus) string {
 	if len(what) > 1 {
 		is = "are"
 	}
-	return fmt.Sprintf("stored in Vault, but not replicated: %s %s paused; go on with %s", strings.Join(what, " and "), is, strings.Join(how, " and "))
+	return fmt.Sprintf(lagging(r)+": %s %s paused; go on with %s", strings.Join(what, " and "), is, strings.Join(how, " and "))
 }
 
 // pauseLevels is what holds a replica up, as answers name it.

@@ -105,7 +105,9 @@ func TestAPauseHoldsUpADeletionToo(t *testing.T) {
 			m, region := newMount(t, providertest.Overwriting())
 			m.write("secrets/x", map[string]any{"value": "one", "destinations": "memory/main", "deletion_policy": "force"})
 			m.write(pause.path, map[string]any{"paused": true})
-			m.remove("secrets/x")
+			if resp := m.remove("secrets/x"); resp == nil || len(resp.Warnings) != 1 || !strings.Contains(resp.Warnings[0], "taken away in Vault, but still there") {
+				t.Errorf("the deletion was answered with %v", resp)
+			}
 			m.await("x", "paused")
 			if got := current(t, region, "x"); got != "one" {
 				t.Errorf("the cloud has %q", got)

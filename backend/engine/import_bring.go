@@ -40,6 +40,9 @@ func (c *convergence) showWayOut(err error) error {
 	}
 	explained := *refusal
 	explained.Message += fmt.Sprintf("; if it is this secret's, take it over at import/%s with match=%s adopt=true", c.o.destination.Ref(), c.name)
+	if c.name != c.secret { // otherwise it would be taken for another secret
+		explained.Message += " path_template=" + c.secret
+	}
 	return &explained
 }
 

@@ -46,7 +46,7 @@ var classRules = map[Class]classRule{
 	ClassUnavailable: {true, false, "nothing if the service is down for a moment; otherwise check endpoint, network and proxy of the destination"},
 	ClassNotFound:    {true, false, "nothing: the replica is looked at again and made anew"},
 	ClassExists:      {true, false, "nothing: the remote secret is looked at before the next try"},
-	ClassConflict:    {false, true, "look at the remote secret; when it is as it should be, sync the secret"},
+	ClassConflict:    {false, true, "look at the remote secret; decide with resume if it is ahead of Vault, otherwise sync the secret when it is as it should be"},
 	ClassOwnership:   {false, false, "take it over by an import with adopt=true if it is this secret's; otherwise choose another remote_name, or remove or rename the remote secret, then sync the secret"},
 	ClassLimit:       {false, true, "raise the quota at the cloud or delete what isn't needed there, then sync the secret"},
 	ClassInvalid:     {false, false, "change the secret or its settings as the message says"},
