@@ -29,6 +29,10 @@ func TestEveryMetricIsDescribed(t *testing.T) {
 	m.put("a", "one")
 	m.tamper("a", func(s *emulator.Secret) { s.State = "Disabled" })
 	m.verify(false)
+	m.write("managed/b", map[string]any{
+		"destination": m.ref, "product": "Mysql", "instance_id": "cdb-1", "user_name_prefix": "app", "domains": "%",
+		"privileges": "*.*:SELECT", "wait": longWait,
+	})
 	text, _ := m.read("metrics")[logical.HTTPRawBody].([]byte)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(string(text)))
