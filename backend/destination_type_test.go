@@ -4,7 +4,6 @@
 package backend
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -18,7 +17,7 @@ func TestADestinationOfAnUnknownTypeIsRefusedWithTheTypesThereAre(t *testing.T) 
 	for _, operation := range []logical.Operation{logical.UpdateOperation, logical.ReadOperation, logical.DeleteOperation, logical.ListOperation} {
 		resp, err := m.do(operation, "destinations/memroy/main", nil)
 		want := `destination type "memroy" is unknown, possible are memory`
-		if err == nil || !resp.IsError() || !strings.Contains(fmt.Sprint(resp.Error()), want) {
+		if err == nil || !resp.IsError() || !strings.Contains(resp.Error().Error(), want) {
 			t.Errorf("%s is answered with %v, %v", operation, resp, err)
 		}
 	}
