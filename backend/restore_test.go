@@ -103,6 +103,7 @@ func TestNothingIsOverwrittenAfterARestore(t *testing.T) {
 			m.write("resume", nil) // without a decision
 			m.await("b", "blocked")
 			m.await("c", "blocked")
+			m.write("sync/b", nil) // what is known already is no news
 			if after := held(region); !reflect.DeepEqual(before, after) {
 				for name := range after {
 					if !reflect.DeepEqual(before[name], after[name]) {

@@ -44,8 +44,10 @@ func ParseTake(text string) (Take, error) {
 // Decision is what somebody decides about a secret whose remotes may be ahead of
 // Vault.
 type Decision struct {
-	Name        string
-	Destination string // "" for each
+	Name string
+	// Destination is where it holds, "" for each; of TakeRemote it is the one whose
+	// value wins everywhere.
+	Destination string
 	Take        Take
 	Request     *logical.Request // of who decides
 }
@@ -64,6 +66,7 @@ type comparison struct {
 	c     *convergence
 	seen  plan.Observed
 	ahead bool
+	taken bool // its value is the one that wins
 }
 
 // Decide reads the remotes of a secret, and settles what becomes of those that
@@ -76,16 +79,24 @@ func (e *Engine) Decide(ctx context.Context, d Decision) (Decided, error) {
 	}
 	var decided Decided
 	var taken []*comparison
-	for i, f := range found {
-		switch {
-		case !f.ahead:
+	for i := range found {
+		f := &found[i]
+		if !f.ahead {
 			decided.Confirmed++
 			continue
-		case d.Take == TakeRemote && len(taken) > 0 && slotRef(taken[0].slot) != slotRef(f.slot):
-			return Decided{}, Refusef("secret %q is behind several remote secrets, at %s and %s: say with destination= whose value to take", d.Name, slotRef(taken[0].slot), slotRef(f.slot))
 		}
 		decided.Ahead = append(decided.Ahead, f.slot)
-		taken = append(taken, &found[i])
+		switch {
+		case d.Take != TakeRemote, d.Destination != "" && slotRef(f.slot) != d.Destination:
+			continue
+		case len(taken) > 0 && slotRef(taken[0].slot) != slotRef(f.slot):
+			return Decided{}, Refusef("secret %q is behind several remote secrets, at %s and %s: say with destination= whose value to take; the others then get it too", d.Name, slotRef(taken[0].slot), slotRef(f.slot))
+		}
+		f.taken = true
+		taken = append(taken, f)
+	}
+	if d.Take == TakeRemote && len(taken) == 0 && len(decided.Ahead) > 0 {
+		return Decided{}, Refusef("the remote secret of %q at %s isn't ahead of Vault; ahead are those at %s", d.Name, d.Destination, strings.Join(decided.Ahead, ", "))
 	}
 	var number uint64
 	if d.Take == TakeRemote && len(taken) > 0 {
@@ -107,7 +118,8 @@ func (e *Engine) compareAll(ctx context.Context, d Decision) ([]comparison, erro
 	var found []comparison
 	for _, slot := range s.slots() {
 		replica := s.Replicas[slot]
-		if d.Destination != "" && slotRef(slot) != d.Destination || replica.Refused != nil || replica.Term == e.term && !replica.isAhead() {
+		elsewhere := d.Destination != "" && slotRef(slot) != d.Destination
+		if elsewhere && d.Take == TakeVault || replica.Refused != nil || replica.Term == e.term && !replica.isAhead() {
 			continue
 		}
 		f, err := e.compareOne(ctx, s, slot)
@@ -321,7 +333,7 @@ func (e *Engine) settleDecision(ctx context.Context, d Decision, found []compari
 		replica.Ahead, replica.Undecided, replica.Failure, replica.Drift, replica.State = false, false, nil, nil, StatePending
 		replica.Observed = f.seen
 		replica.Observed.Looked = false
-		replica.Observed.Known = d.Take == TakeRemote && f.seen.Current.Digest != ""
+		replica.Observed.Known = f.taken && f.seen.Current.Digest != ""
 	}
 	if len(ahead) > 0 {
 		s.Incarnation = max(s.Incarnation, 1) + 1

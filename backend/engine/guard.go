@@ -39,6 +39,8 @@ type aheadError struct {
 	// sure is set when no call of ours can have done it, so that nothing but a
 	// decision can end it.
 	sure bool
+	// old is set when that is known already.
+	old bool
 }
 
 func (e *aheadError) Error() string { return e.message }
@@ -54,6 +56,12 @@ func isAhead(err error) (is, sure bool) {
 		return false, false
 	}
 	return true, ahead.sure
+}
+
+// newlyAhead tells whether err is such an error that was found just now.
+func newlyAhead(err error) bool {
+	var ahead *aheadError
+	return errors.As(err, &ahead) && !ahead.old
 }
 
 // isAhead tells whether the remote was found ahead of Vault, by a convergence or by

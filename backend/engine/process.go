@@ -58,7 +58,7 @@ func (e *Engine) process(r *replicator, queued string) {
 	if err == nil && r.ctx.Err() == nil {
 		err = e.save(r.ctx, t.slot, t.name, generation, doubt, result)
 	}
-	if is, _ := isAhead(result.err); is {
+	if newlyAhead(result.err) {
 		e.standBack(r.ctx, t.name)
 	}
 	e.followUp(t, generation, result, err)

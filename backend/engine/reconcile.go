@@ -171,7 +171,7 @@ func atRest(s *Secret, replica *Replica) (outcome, bool) {
 	case replica.Undecided && replica.Failure != nil:
 		return outcome{
 			remoteName: replica.RemoteName, observed: replica.Observed, tags: replica.TagsFailure, format: replica.Format, term: replica.Term,
-			err: &aheadError{message: replica.Failure.Message, sure: true},
+			err: &aheadError{message: replica.Failure.Message, sure: true, old: true},
 		}, true
 	}
 	return outcome{}, false
