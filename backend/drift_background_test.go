@@ -5,9 +5,11 @@ package backend
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +36,13 @@ func watch(region *providertest.Region) *diary {
 		return nil
 	})
 	return d
+}
+
+// byName are the times of the looks at each remote secret.
+func (d *diary) byName() map[string][]time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.looks)
 }
 
 // all are the times of all looks, in order.
@@ -97,13 +106,13 @@ func TestInTheBackgroundEachReplicaIsLookedAtWithinTheBudgetAndNothingIsWritten(
 			t.Errorf("what was in sync for less than an hour was looked at %d times", len(got))
 		}
 		time.Sleep(4 * time.Hour)
-		if len(seen.looks) != 130 {
-			t.Errorf("%d of 130 were looked at", len(seen.looks))
+		if len(seen.byName()) != 130 {
+			t.Errorf("%d of 130 were looked at", len(seen.byName()))
 		}
 		if got := seen.most(); got > 61 {
 			t.Errorf("within an hour there were %d looks", got)
 		}
-		for name, times := range seen.looks {
+		for name, times := range seen.byName() {
 			for i := range times[1:] {
 				if gap := times[i+1].Sub(times[i]); gap < time.Hour {
 					t.Errorf("%s was looked at again after %s", name, gap)
@@ -162,8 +171,8 @@ func TestAChangedBudgetCountsSoon(t *testing.T) {
 		seen := watch(region)
 		m.write("destinations/memory/main", map[string]any{"verifications_per_hour": 3600})
 		time.Sleep(3 * time.Minute)
-		if len(seen.looks) != 30 {
-			t.Errorf("%d of 30 were looked at", len(seen.looks))
+		if len(seen.byName()) != 30 {
+			t.Errorf("%d of 30 were looked at", len(seen.byName()))
 		}
 	})
 }
@@ -176,8 +185,8 @@ func TestARoundGoesOnAfterARestart(t *testing.T) {
 			time.Sleep(90 * time.Minute)
 			m.restart()
 		}
-		if len(seen.looks) != 200 {
-			t.Errorf("%d of 200 were looked at", len(seen.looks))
+		if len(seen.byName()) != 200 {
+			t.Errorf("%d of 200 were looked at", len(seen.byName()))
 		}
 	})
 }
@@ -260,22 +269,22 @@ func TestDriftThatIsMadeUndoneByHandIsForgotten(t *testing.T) {
 func TestADestinationThatIsAwayIsNotLookedAtAgainAndAgain(t *testing.T) {
 	inBackground(t, 50, map[string]any{"verifications_per_hour": 3600}, func(t *testing.T, m *mount, region *providertest.Region) {
 		time.Sleep(time.Hour)
-		calls := 0
+		var calls atomic.Int64
 		region.Before(func(string, string) error {
-			calls++
+			calls.Add(1)
 			return providertest.Failure(provider.ClassUnavailable)
 		})
 		time.Sleep(time.Hour)
-		if calls == 0 || calls > 3700/5 {
-			t.Errorf("within an hour %d calls were made", calls)
+		if n := calls.Load(); n == 0 || n > 3700/5 {
+			t.Errorf("within an hour %d calls were made", n)
 		}
 		if states, _ := m.read("status").Data["states"].(map[string]int); states["in_sync"] != 50 {
 			t.Error("what can't be looked at isn't in sync any more")
 		}
 		seen := watch(region)
 		time.Sleep(10 * time.Minute)
-		if len(seen.looks) != 50 {
-			t.Errorf("when it is back %d of 50 are looked at", len(seen.looks))
+		if len(seen.byName()) != 50 {
+			t.Errorf("when it is back %d of 50 are looked at", len(seen.byName()))
 		}
 	})
 }

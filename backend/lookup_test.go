@@ -133,12 +133,12 @@ func TestWhichRemoteNameASecretGets(t *testing.T) {
 		"made legal":                    {"team-a/db", []string{"change=normalised remote_name=team-a_db template_result=team-a/db"}},
 		"too long":                      {long, []string{"change=shortened remote_name=segment_segment_"}},
 		"by the template of a rule":     {"named/x", []string{"change=normalised remote_name=prod-x template_result=prod.x"}},
-		"chosen by somebody":            {"exact", []string{"change=unchanged remote_name=chosen template_result=chosen"}},
-		"its own, which it has already": {"a_b", []string{"change=unchanged remote_name=a_b template_result=a_b"}},
+		"chosen by somebody":            {"exact", []string{"change=unchanged goes_there=true remote_name=chosen template_result=chosen"}},
+		"its own, which it has already": {"a_b", []string{"change=unchanged goes_there=true remote_name=a_b template_result=a_b"}},
 		"that of another secret":        {"a/b", []string{"change=normalised remote_name=a_b taken_by=a_b template_result=a/b"}},
 		"one for each key that is sent": {"keys/db", []string{
-			"change=normalised key=password remote_name=keys_db_password template_result=keys/db/password",
-			"change=normalised key=user remote_name=keys_db_user template_result=keys/db/user",
+			"change=normalised goes_there=true key=password remote_name=keys_db_password template_result=keys/db/password",
+			"change=normalised goes_there=true key=user remote_name=keys_db_user template_result=keys/db/user",
 		}},
 		"none without a value that has keys": {"keys/none", nil},
 	} {

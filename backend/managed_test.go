@@ -425,7 +425,10 @@ func TestADestinationWithManagedCredentialsIsntLost(t *testing.T) {
 		if text := m.refuse("destinations/memory/main", map[string]any{"region": "r9"}); !strings.Contains(text, `"db"`) {
 			t.Errorf("its region changes: %s", text)
 		}
-		m.must(logical.DeleteOperation, "destinations/memory/main", map[string]any{"force": true})
+		resp = m.must(logical.DeleteOperation, "destinations/memory/main", map[string]any{"force": true})
+		if warnings := strings.Join(resp.Warnings, "\n"); !strings.Contains(warnings, "1 managed credentials, such as") {
+			t.Errorf("what is forgotten isn't told: %q", warnings)
+		}
 		if m.read("managed/db") != nil {
 			t.Error("it is still there")
 		}

@@ -340,7 +340,18 @@ func readDestination(kind provider.Kind) handler {
 
 func deleteDestination(kind provider.Kind) handler {
 	return func(ctx context.Context, e *engine.Engine, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-		return nil, e.DeleteDestination(ctx, destinationRef(kind, d), d.Get(fieldForce).(bool))
+		forgotten, err := e.DeleteDestination(ctx, destinationRef(kind, d), d.Get(fieldForce).(bool))
+		if err != nil || forgotten.Replicas+forgotten.Credentials == 0 {
+			return nil, err
+		}
+		resp := &logical.Response{}
+		if forgotten.Replicas > 0 {
+			resp.AddWarning(fmt.Sprintf("forgotten: %d replicas, such as that of secret %q; they stay in the cloud with this mount's mark, and their secrets no longer name the destination", forgotten.Replicas, forgotten.Secret))
+		}
+		if forgotten.Credentials > 0 {
+			resp.AddWarning(fmt.Sprintf("forgotten: %d managed credentials, such as %q; they stay in the cloud with this mount's mark, and Vault no longer has them", forgotten.Credentials, forgotten.Credential))
+		}
+		return resp, nil
 	}
 }
 

@@ -104,7 +104,7 @@ func (e *Engine) heldCredential(ctx context.Context, ref string) (string, error)
 
 // forgetCredentials drops the records of a destination's credentials, which stay at
 // the cloud.
-func (e *Engine) forgetCredentials(ctx context.Context, ref string) error {
+func (e *Engine) forgetCredentials(ctx context.Context, ref string, forgotten *Forgotten) error {
 	return e.eachCredential(ctx, func(c *ManagedCredential) error {
 		if c.Destination != ref {
 			return nil
@@ -114,6 +114,7 @@ func (e *Engine) forgetCredentials(ctx context.Context, ref string) error {
 			return err
 		}
 		e.credentials.end(c.Name)
+		forgotten.Credentials, forgotten.Credential = forgotten.Credentials+1, c.Name
 		return nil
 	})
 }

@@ -182,32 +182,32 @@ func (e *Engine) anyHolder(ctx context.Context, ref string) (string, error) {
 
 // DeleteDestination removes a destination. One with replicas is refused unless
 // force is set, which forgets them and leaves them in the cloud.
-func (e *Engine) DeleteDestination(ctx context.Context, ref string, force bool) error {
+func (e *Engine) DeleteDestination(ctx context.Context, ref string, force bool) (forgotten Forgotten, err error) {
 	e.destLock.Lock()
 	defer e.destLock.Unlock()
 	if err := e.refuseNamedByRule(ctx, ref); err != nil {
-		return err
+		return forgotten, err
 	}
 	if held, err := e.heldCredential(ctx, ref); err != nil {
-		return err
+		return forgotten, err
 	} else if held != "" && !force {
-		return Refusef("destination %s has managed credentials, such as %q; delete them first, or give force=true to forget them, which leaves them in the cloud", ref, held)
+		return forgotten, Refusef("destination %s has managed credentials, such as %q; delete them first, or give force=true to forget them, which leaves them in the cloud", ref, held)
 	}
 	for {
 		if force {
-			if err := e.forgetReplicas(ctx, ref); err != nil {
-				return err
+			if err := e.forgetReplicas(ctx, ref, &forgotten); err != nil {
+				return forgotten, err
 			}
-			if err := e.forgetCredentials(ctx, ref); err != nil {
-				return err
+			if err := e.forgetCredentials(ctx, ref, &forgotten); err != nil {
+				return forgotten, err
 			}
 		}
 		holder, err := e.deleteUnheld(ctx, ref)
 		switch {
 		case err != nil || holder == "":
-			return err
+			return forgotten, err
 		case !force:
-			return Refusef("destination %s has replicas, such as that of secret %q; take it away from their secrets first, or give force=true to forget them, which leaves them in the cloud", ref, holder)
+			return forgotten, Refusef("destination %s has replicas, such as that of secret %q; take it away from their secrets first, or give force=true to forget them, which leaves them in the cloud", ref, holder)
 		}
 	}
 }
@@ -253,40 +253,50 @@ func (e *Engine) deleteUnheld(ctx context.Context, ref string) (holder string, e
 	return "", err
 }
 
-func (e *Engine) forgetReplicas(ctx context.Context, ref string) error {
+// Forgotten is what went with a destination, and stays in the cloud.
+type Forgotten struct {
+	Replicas, Credentials int
+	Secret, Credential    string // one of each, if there were any
+}
+
+func (e *Engine) forgetReplicas(ctx context.Context, ref string, forgotten *Forgotten) error {
 	ids, err := claims.List(ctx, e.storage, ref+"/")
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if err := e.forgetReplica(ctx, ref, ref+"/"+id); err != nil {
+		name, err := e.forgetReplica(ctx, ref, ref+"/"+id)
+		if err != nil {
 			return err
+		}
+		if name != "" {
+			forgotten.Replicas, forgotten.Secret = forgotten.Replicas+1, name
 		}
 	}
 	return nil
 }
 
 // forgetReplica drops the replica that a claim stands for, and the destination
-// from its secret's settings.
-func (e *Engine) forgetReplica(ctx context.Context, ref, claimID string) error {
+// from its secret's settings. It returns the secret's name, "" if there was none.
+func (e *Engine) forgetReplica(ctx context.Context, ref, claimID string) (string, error) {
 	claim, err := claims.Get(ctx, e.storage, claimID)
 	if err != nil || claim == nil {
-		return err
+		return "", err
 	}
 	defer e.lock(claim.Secret)()
 	s, err := e.load(ctx, claim.Secret)
 	if err != nil {
-		return err
+		return "", err
 	}
 	slot := s.named(ref, claim.RemoteName)
 	if slot == "" {
 		e.finish(s)
-		return e.releaseClaim(ctx, claim.Secret, ref, claim.RemoteName)
+		return "", e.releaseClaim(ctx, claim.Secret, ref, claim.RemoteName)
 	}
 	s.Settings = s.Settings.clone()
 	s.Settings.Destinations = slices.DeleteFunc(s.Settings.Destinations, func(d string) bool { return d == ref })
 	delete(s.Settings.KMSKeyIDs, ref)
-	return e.dropReplica(ctx, s, slot)
+	return s.Name, e.dropReplica(ctx, s, slot)
 }
 
 // CheckDestination makes harmless calls at the destination and reports on each.

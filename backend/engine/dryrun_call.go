@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/owner"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/plan"
 	"github.com/cloudsync-vault/vault-plugin-secrets-cloudsync/backend/provider"
 )
@@ -145,7 +146,11 @@ func (c *PlannedCall) parts() []string {
 	case plan.DeleteVersion:
 		add("delete version %s for good", id)
 	case plan.SetDescription:
-		add("set the description to %q", c.Description)
+		if _, mark := owner.Split(c.Description); mark.IsZero() {
+			add("take this mount's mark off the description, and leave the secret as it is")
+		} else {
+			add("set the description to %q", c.Description)
+		}
 	case plan.MoveCurrent:
 		add("move the label %s to version %s, which holds the value of version %d; no value is sent", c.Label, id, c.Version)
 	case plan.ChangeKey:
