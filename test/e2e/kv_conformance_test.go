@@ -263,6 +263,9 @@ func TestEveryKVRequestIsAnsweredAsByTheLibraryAlone(t *testing.T) {
 // in the warnings alone, and nowhere if they are in sync.
 func TestEveryKVRequestForAReplicatedSecretIsAnsweredAsByVaultsOwnEngine(t *testing.T) {
 	r := harness.Start(t, harness.Dev, harness.Services...)
+	for _, destination := range r.Destinations() {
+		r.Vault.Write("destinations/"+destination, map[string]any{"max_deletions_per_hour": -1}) // sequences delete a lot
+	}
 	r.Vault.Quieten()
 	r.Vault.MountKV()
 	for _, test := range []struct {
